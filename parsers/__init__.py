@@ -1,0 +1,1 @@
+"""What came out: VASP's files in, neutral data and physics out."""

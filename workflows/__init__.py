@@ -1,0 +1,1 @@
+"""From structures to results: campaigns, inputs, submission, execution, screening, report."""

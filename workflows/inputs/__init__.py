@@ -1,0 +1,1 @@
+"""VASP inputs: stages, presets, INCAR, KPOINTS, POTCAR."""

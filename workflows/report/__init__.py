@@ -1,0 +1,1 @@
+"""What a scientist looks at: figures and one page."""

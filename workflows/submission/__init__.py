@@ -1,0 +1,1 @@
+"""From ready calculations to a scheduler."""
