@@ -1,0 +1,96 @@
+"""The command line: one verb a step. Each verb is a module of this package, imported only when it is called."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from kalloy.errors import KalloyError, nearest
+
+VERBS = {
+    "count": "Exact counts of symmetry-distinct configurations; no files.",
+    "enumerate": "Write every symmetry-distinct configuration, outside any campaign.",
+    "new": "Make a campaign folder from a host and a substitution.",
+    "run": "Carry a campaign through every step until done; resumable.",
+    "members": "What the campaign computes: host and configurations.",
+    "select": "Decide who goes on to the next step, and put it on record.",
+    "write": "Write the inputs of the selected members.",
+    "execute": "Run the engine in attempts, on the compute node.",
+    "status": "Where every calculation stands.",
+    "collect": "Parse what has finished into results.",
+    "rank": "Order the configurations by energy, with gap, volume and doubts.",
+    "report": "One self-contained page with table, bands and density of states.",
+    "parse": "Read any VASP folder: gap, character, energy, convergence.",
+}
+
+
+class Verbs(click.Group):
+    """Lists the verbs from ``VERBS`` and imports a verb's module only to run it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """In the order of the work, not of the alphabet."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The verb's ``command`` from its module."""
+        if cmd_name not in VERBS:
+            return None
+        command = import_module(f"kalloy.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with the nearest verb named for a misspelt one."""
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            ctx.fail(f"no command '{args[0]}'; {nearest(args[0], list(VERBS))}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the table of verbs without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from kalloy import __version__
+
+        click.echo(f"kalloy {__version__}")
+        ctx.exit()
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Print it.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def cli(debug: bool) -> None:
+    """Screen alloy configurations with density-functional theory.
+
+    Take a crystal and a substitution; enumerate, compute, rank and report every symmetry-distinct
+    configuration. Exit codes: 0 done, 1 some failed, 2 bad input, 3 still waiting, 4 locked.
+    """
+
+
+def main() -> None:
+    """Run the command line; an expected error is one sentence on stderr and its exit code."""
+    debug = "--debug" in sys.argv[1:]
+    try:
+        code = cli.main(prog_name="kalloy", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        click.echo("kalloy: stopped; type the same command again to go on", err=True)
+        sys.exit(130)
+    except KalloyError as error:
+        if debug:
+            raise
+        click.echo(f"kalloy: {error}", err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)

@@ -1,0 +1,58 @@
+"""How results are printed: a table for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+
+
+def emit_json(value: Any) -> None:
+    """One JSON document on stdout; infinities and NaN are refused rather than printed as invalid JSON."""
+    click.echo(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def emit_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None, left: int = 1
+) -> None:
+    """A plain table on stdout: the first ``left`` columns to the left, numbers to the right.
+
+    Values are printed as ``str`` gives them, ``None`` as a dash. A pipe gets the table whole; a terminal gets
+    it wrapped to its width.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    console = Console(soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 200, highlight=False)
+    table = Table(title=title, box=SIMPLE_HEAD, title_justify="left", pad_edge=False, header_style="bold")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index < left else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*("–" if cell is None else escape(str(cell)) for cell in row))
+    console.print(table)
+
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be done and write nothing.")
+host_argument = click.argument("host")
+replace_option = click.option(
+    "--replace",
+    "replacements",
+    metavar="A=B[:N]",
+    multiple=True,
+    required=True,
+    help="Put B (or vacancy) on sites of A; N an integer, a range 1-4, a fraction, or left out for all. Repeatable.",
+)
+cell_option = click.option(
+    "--cell",
+    default="given",
+    show_default=True,
+    metavar="CELL",
+    help='given | primitive | conventional | "2 1 1" | nine integers.',
+)
+campaign_argument = click.argument("campaign", default=".", type=click.Path(file_okay=False))
