@@ -1,0 +1,140 @@
+"""Presets: short dated data files with a parent; a diff of two presets is a diff of the physics."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from kalloy.errors import SpecError, nearest
+from kalloy.workflows.inputs.stage import Stage
+from kalloy.workflows.validation import explain
+
+Tag = bool | int | float | str | list[int] | list[float]
+
+
+class MeshSettings(BaseModel):
+    """A uniform k-mesh, as stated."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mesh: tuple[int, int, int]
+    """Subdivisions along the three reciprocal vectors."""
+    style: Literal["Monkhorst-Pack", "Gamma"]
+    """As VASP defines both: Monkhorst–Pack is shifted off Γ along every even subdivision."""
+
+
+class LineSettings(BaseModel):
+    """k-points along the symmetry lines of one member's Brillouin zone."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    line_points: int = Field(ge=2)
+    """Points on each segment, both ends included."""
+
+
+class CostSettings(BaseModel):
+    """What the preset was measured to cost; only ever used to say about how long something takes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    atoms: int
+    """Atoms of the cell it was measured on."""
+    cpu_seconds: dict[Stage, float]
+    """CPU seconds a stage on one core."""
+
+
+class Preset(BaseModel):
+    """Settings of every stage, its parents' already merged in."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    dated: str
+    summary: str
+    parent: str | None = None
+    incar: dict[Literal["all"] | Stage, dict[str, Tag]]
+    kpoints: dict[Stage, MeshSettings | LineSettings]
+    potcar: dict[str, str] = Field(default_factory=dict)
+    """VASP's dataset for each element; elements not named take pymatgen's MPRelaxSet choice, which is then stated."""
+    dos_window: tuple[float, float] = (-6.0, 10.0)
+    """eV below the VBM and above it: EMIN and EMAX of the DOS."""
+    cost: dict[str, CostSettings] = Field(default_factory=dict)
+    """Measured cost by engine."""
+
+    @cached_property
+    def tags(self) -> dict[Stage, dict[str, Tag]]:
+        """INCAR tags of each stage, the common ones first."""
+        return {stage: {**self.incar.get("all", {}), **self.incar.get(stage, {})} for stage in Stage}
+
+
+def bundled_presets() -> list[str]:
+    """Names of the presets that come with kalloy."""
+    return sorted(
+        p.name.removesuffix(".yaml") for p in files(__package__).joinpath("presets").iterdir() if p.name[-5:] == ".yaml"
+    )
+
+
+def load_preset(name: str, folder: Path = Path()) -> Preset:
+    """A bundled preset by name, or the user's own file by path.
+
+    Parameters
+    ----------
+    name : ``laptop``, or a path that ends in ``.yaml``, relative to ``folder``.
+
+    Raises
+    ------
+    SpecError
+        Where there is no such preset, or it does not say what a preset must.
+    """
+    raw = _merged(name, folder, ())
+    try:
+        return Preset.model_validate(raw)
+    except ValidationError as error:
+        raise SpecError(*explain(error, Preset), where=f"preset {name}") from None
+
+
+def _merged(name: str, folder: Path, seen: tuple[str, ...]) -> dict[str, Any]:
+    if name in seen:
+        raise SpecError(f"presets are their own parents: {' → '.join((*seen, name))}", where=f"preset {name}")
+    raw = _read(name, folder)
+    raw.setdefault("name", Path(name).stem)
+    parent = raw.get("parent")
+    return _overlay(_merged(parent, folder, (*seen, name)), raw) if parent else raw
+
+
+def _read(name: str, folder: Path) -> dict[str, Any]:
+    if name.endswith((".yaml", ".yml")):
+        path = folder / name
+        if not path.is_file():
+            raise SpecError(f"no preset file '{path}'", mend="give a path relative to kalloy.toml")
+        text = path.read_text(encoding="utf-8")
+    elif name in bundled_presets():
+        text = files(__package__).joinpath("presets", f"{name}.yaml").read_text(encoding="utf-8")
+    else:
+        raise SpecError(f"no preset '{name}'", mend=nearest(name, bundled_presets()) + " (your own ends in .yaml)")
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise SpecError(f"not YAML: {' '.join(str(error).split())}", where=f"preset {name}") from None
+    if not isinstance(raw, dict):
+        raise SpecError("holds no mapping", where=f"preset {name}")
+    return raw
+
+
+def _overlay(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """The child's values over the parent's: tags one by one, a stage's k-points whole, ``cost`` never inherited."""
+    merged = {k: v for k, v in under.items() if k != "cost"} | {
+        k: v for k, v in over.items() if k not in ("incar", "kpoints", "potcar")
+    }
+    for table in ("kpoints", "potcar"):
+        merged[table] = {**under.get(table, {}), **over.get(table, {})}
+    merged["incar"] = {
+        stage: {**under.get("incar", {}).get(stage, {}), **over.get("incar", {}).get(stage, {})}
+        for stage in {**under.get("incar", {}), **over.get("incar", {})}
+    }
+    return merged
