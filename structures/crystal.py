@@ -76,7 +76,7 @@ class Crystal:
     @cached_property
     def reciprocal(self) -> NDArray[np.float64]:
         """Shape (3, 3), 1/Å without 2π; rows are the reciprocal vectors: ``lattice @ reciprocal.T`` is one."""
-        return np.linalg.inv(self.lattice).T
+        return np.asarray(np.linalg.inv(self.lattice).T, dtype=np.float64)
 
     @property
     def composition(self) -> dict[str, int]:

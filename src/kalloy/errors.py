@@ -48,6 +48,10 @@ class EngineMissingError(InputError):
     """The engine that a campaign asks for is not installed."""
 
 
+class EnumerationError(KalloyError):
+    """An enumeration that contradicts the exact count; a fault of kalloy or of the host's symmetry."""
+
+
 class ParseError(KalloyError):
     """A file that should hold results and holds none that can be read."""
 

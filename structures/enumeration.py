@@ -1,0 +1,270 @@
+"""Orderly generation: every symmetry-distinct choice of n sites, once each, with its degeneracy.
+
+A choice of sites out of N is an integer whose top bit (of N) is site 0; the canonical member of an orbit is the
+largest of its integers. Leaving out the last site of a canonical choice leaves a canonical choice, so the canonical
+ones form a tree: each is reached from its prefix by adding a later site (Read 1978, "Every one a winner").
+
+What is new here is that a prefix m decides at once about all sites that may follow. For each operation g keep the
+image g(m). Where g(m) = m, a site t with g(t) before t would give a larger image, so it is forbidden. Where they
+differ, let p be the first site that is in m and not in g(m): a site t with g(t) before p is forbidden, and the one
+with g(t) = p needs one comparison. What survives is the list of canonical children itself: nothing is tested again,
+nothing is remembered, and the operations that fix a child, hence its degeneracy, fall out of the same pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import NamedTuple
+
+from kalloy.structures.symmetry import Permutation
+
+Orbit = tuple[int, int]
+"""A canonical choice of sites as an integer (site 0 is the top bit), and how many choices are equivalent to it."""
+
+
+class Family(NamedTuple):
+    """All canonical choices that share all sites but the last."""
+
+    prefix: int
+    """The shared sites."""
+    last: int
+    """Each bit is a site that completes the prefix to a canonical choice."""
+    fixing: list[int]
+    """One entry an operation other than one: the last sites for which it fixes the completed choice."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One species put on some sites of one sublattice."""
+
+    sites: tuple[int, ...]
+    """The sublattice, positions in the permutations."""
+    count: int
+    """How many of its sites that are still free are taken."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Operation:
+    """A permutation as the masks that the generator asks of it; N entries belong to sites, N + 1 to bit lengths.
+
+    The first site at which two choices differ is N minus the bit length of their exclusive or.
+    """
+
+    image: tuple[int, ...]
+    """By site: the bit of the site on which it lands."""
+    before: tuple[int, ...]
+    """By bit length: the sites that land before the site of that bit length."""
+    onto: tuple[int, ...]
+    """By bit length: the one site that lands on it."""
+    backward: int
+    """The sites that land before themselves."""
+    still: int
+    """The sites that land on themselves."""
+
+    @classmethod
+    def of(cls, permutation: Permutation) -> Operation:
+        """Prepare a permutation."""
+        size = len(permutation)
+        bit = [1 << (size - 1 - site) for site in range(size)]
+        source = [0] * size
+        for site, landed in enumerate(permutation):
+            source[landed] = site
+        before, onto = [0] * (size + 1), [0] * (size + 1)
+        passed = 0
+        for landed in range(size):
+            before[size - landed], onto[size - landed] = passed, bit[source[landed]]
+            passed |= bit[source[landed]]
+        return cls(
+            tuple(bit[landed] for landed in permutation),
+            tuple(before),
+            tuple(onto),
+            sum(bit[site] for site, landed in enumerate(permutation) if landed < site),
+            sum(bit[site] for site, landed in enumerate(permutation) if landed == site),
+        )
+
+
+def orbits(permutations: Sequence[Permutation], count: int) -> Iterator[Orbit]:
+    """Every orbit of choices of ``count`` sites, canonical choices from the largest integer down.
+
+    Of more than half of the sites the complement is enumerated, and its complement is the representative: the
+    smallest integer of its orbit, in rising order.
+
+    Parameters
+    ----------
+    permutations : a whole group, all of one size N, the identity among them, none twice.
+    count : from 0 to N.
+    """
+    size = len(permutations[0])
+    if 2 * count > size:
+        everything = (1 << size) - 1
+        return ((everything ^ choice, degeneracy) for choice, degeneracy in _orbits(permutations, size - count))
+    return _orbits(permutations, count)
+
+
+def _orbits(permutations: Sequence[Permutation], count: int) -> Iterator[Orbit]:
+    size, order = len(permutations[0]), len(permutations)
+    if count == 0:
+        yield 0, 1
+        return
+    identity = tuple(range(size))
+    operations = [Operation.of(p) for p in permutations if tuple(p) != identity]
+    for prefix, last, fixing in _families(size, [(g, 0) for g in operations], 0, size, count):
+        while last:
+            bit = 1 << (last.bit_length() - 1)
+            last ^= bit
+            if fixing:
+                yield prefix | bit, order // (1 + sum([1 for fixed in fixing if fixed & bit]))
+            else:
+                yield prefix | bit, order
+
+
+def _families(size: int, images: list[tuple[Operation, int]], prefix: int, free: int, missing: int) -> Iterator[Family]:
+    """The canonical choices that begin with a canonical prefix.
+
+    Parameters
+    ----------
+    images : the operations that can still matter, each with its image of the prefix.
+    free : how many sites lie behind the prefix's last one.
+    missing : how many sites are still to be added, at least one.
+    """
+    if missing == 1:
+        family = _completed(images, prefix, (1 << free) - 1)
+        if family.last:
+            yield family
+        return
+    allowed, images = _narrowed(images, prefix, (1 << free) - 1, missing)
+    while allowed:
+        length = allowed.bit_length()
+        bit, site = 1 << (length - 1), size - length
+        allowed ^= bit
+        extended = [(g, image | g.image[site]) for g, image in images]
+        yield from _families(size, extended, prefix | bit, length - 1, missing - 1)
+
+
+def _narrowed(
+    images: list[tuple[Operation, int]], prefix: int, behind: int, missing: int
+) -> tuple[int, list[tuple[Operation, int]]]:
+    """The sites that may follow a prefix, and the operations that can matter to what follows."""
+    allowed = behind & ~((1 << (missing - 1)) - 1)
+    relevant = []
+    for pair in images:
+        operation, image = pair
+        difference = image ^ prefix
+        if not difference:
+            allowed &= ~operation.backward
+            relevant.append(pair)
+        else:
+            length = difference.bit_length()
+            before, onto = operation.before[length], operation.onto[length]
+            allowed &= ~before
+            if onto & behind:
+                if image | (1 << (length - 1)) > prefix | onto:
+                    allowed &= ~onto
+                relevant.append(pair)
+            elif before & behind:
+                relevant.append(pair)
+        if not allowed:
+            return 0, []
+    return allowed, relevant
+
+
+def _completed(images: list[tuple[Operation, int]], prefix: int, behind: int) -> Family:
+    """The family of a prefix that lacks one site: as ``_narrowed``, noting who fixes what is complete."""
+    allowed, fixing = behind, []
+    for operation, image in images:
+        difference = image ^ prefix
+        if not difference:
+            allowed &= ~operation.backward
+            fixed = operation.still & allowed
+        else:
+            length = difference.bit_length()
+            allowed &= ~operation.before[length]
+            fixed = operation.onto[length] & allowed
+            if fixed:
+                ours, theirs = prefix | fixed, image | (1 << (length - 1))
+                if theirs > ours:
+                    allowed ^= fixed
+                if theirs != ours:
+                    fixed = 0
+        if fixed:
+            fixing.append(fixed)
+        if not allowed:
+            break
+    return Family(prefix, allowed, fixing)
+
+
+def nested_orbits(
+    permutations: Sequence[Permutation], stages: Sequence[Stage], taken: int = 0
+) -> Iterator[tuple[tuple[int, ...], int]]:
+    """Every orbit of placing several species, on one sublattice or on several, one stage after the other.
+
+    The first stage is enumerated under the whole group, what follows under the stabiliser of what stands already:
+    two placements that agree in the first stage are equivalent exactly if an operation that fixes it relates
+    the rest. Degeneracies multiply (orbit and stabiliser).
+
+    Parameters
+    ----------
+    permutations : a whole group that maps every stage's sites on themselves.
+    stages : in the order in which species are placed.
+    taken : sites that are occupied already.
+
+    Yields
+    ------
+    One integer a stage (site 0 of the permutations is the top bit), and the degeneracy.
+    """
+    if not stages:
+        yield (), 1
+        return
+    size = len(permutations[0])
+    stage, *later = stages
+    free = [site for site in stage.sites if not taken >> (size - 1 - site) & 1]
+    for choice, degeneracy in _placed(permutations, free, stage.count):
+        if not later:
+            yield (choice,), degeneracy
+            continue
+        stabiliser = permutations if degeneracy == 1 else _stabiliser(permutations, choice, degeneracy)
+        for choices, inner in nested_orbits(stabiliser, later, taken | choice):
+            yield (choice, *choices), degeneracy * inner
+
+
+def _placed(permutations: Sequence[Permutation], sites: Sequence[int], count: int) -> Iterator[Orbit]:
+    """The orbits of choices among some of the sites, as integers over all of them."""
+    size = len(permutations[0])
+    if len(sites) == size:
+        return orbits(permutations, count)
+    bits = [1 << (size - 1 - site) for site in sites]
+    if len(permutations) == 1:
+        return _combinations(bits, count)
+    index = {site: i for i, site in enumerate(sites)}
+    restricted = sorted({tuple(index[p[site]] for site in sites) for p in permutations})
+    if not sites:
+        return iter([(0, 1)])
+    return ((_spread(choice, bits), degeneracy) for choice, degeneracy in orbits(restricted, count))
+
+
+def _combinations(bits: Sequence[int], count: int) -> Iterator[Orbit]:
+    """Without symmetry: every choice, in the order of ``orbits``."""
+    if 2 * count <= len(bits):
+        return ((sum(chosen), 1) for chosen in combinations(bits, count))
+    everything = sum(bits)
+    return ((everything - sum(left), 1) for left in combinations(bits, len(bits) - count))
+
+
+def _spread(choice: int, bits: Sequence[int]) -> int:
+    spread, last = 0, len(bits) - 1
+    while choice:
+        length = choice.bit_length()
+        spread |= bits[last + 1 - length]
+        choice ^= 1 << (length - 1)
+    return spread
+
+
+def _stabiliser(permutations: Sequence[Permutation], choice: int, degeneracy: int) -> tuple[Permutation, ...]:
+    size = len(permutations[0])
+    if degeneracy == len(permutations):
+        return (tuple(range(size)),)
+    chosen = [site for site in range(size) if choice >> (size - 1 - site) & 1]
+    members = set(chosen)
+    return tuple(p for p in permutations if all(p[site] in members for site in chosen))

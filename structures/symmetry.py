@@ -1,0 +1,146 @@
+"""What spglib says about a crystal: its space group, Wyckoff sets, translations and site permutations.
+
+Every function takes the crystal of any cell, so the group of a supercell is that of the supercell itself:
+the operations of the host that are compatible with it, and all its translations.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kalloy.errors import HostError
+from kalloy.structures.crystal import Crystal
+
+if TYPE_CHECKING:
+    from spglib import SpglibDataset
+
+Permutation = tuple[int, ...]
+"""Entry s is the site on which site s lands."""
+
+TOLERANCE = 0.01
+"""Å; how far an atom may be from where an operation would have it. Loose enough for coordinates of four decimals."""
+
+
+@dataclass(frozen=True)
+class SpaceGroup:
+    """A space-group type."""
+
+    symbol: str
+    """Short Hermann–Mauguin symbol as spglib writes it: ``P3_121``."""
+    number: int
+    """Of the International Tables, 1 to 230."""
+
+    def __str__(self) -> str:
+        return f"{self.symbol} ({self.number})"
+
+
+def space_group(crystal: Crystal, tolerance: float = TOLERANCE) -> SpaceGroup:
+    """The space-group type of a crystal.
+
+    Raises
+    ------
+    HostError : spglib finds no symmetry at all, mostly because two atoms coincide.
+    """
+    found = dataset(crystal, tolerance)
+    return SpaceGroup(str(found.international), int(found.number))
+
+
+def dataset(crystal: Crystal, tolerance: float = TOLERANCE) -> SpglibDataset:
+    """Everything spglib knows about a crystal; raises HostError where it fails."""
+    import spglib
+
+    found: SpglibDataset = _asked(spglib.get_symmetry_dataset, crystal, tolerance)
+    return found
+
+
+def wyckoff_sets(crystal: Crystal, tolerance: float = TOLERANCE) -> tuple[tuple[str, int], ...]:
+    """Of each site its Wyckoff position, ``18e``, and the number of its orbit.
+
+    The multiplicity is that of the conventional cell, whichever cell the crystal has. Orbits are numbered by their
+    first site; two orbits can share one letter.
+    """
+    found = dataset(crystal, tolerance)
+    orbits = [int(orbit) for orbit in found.crystallographic_orbits]
+    scale = len(found.std_types) / len(crystal)
+    return tuple(
+        (f"{round(orbits.count(orbit) * scale)}{letter}", orbit)
+        for letter, orbit in zip(found.wyckoffs, orbits, strict=True)
+    )
+
+
+def site_permutations(
+    crystal: Crystal, sites: Sequence[int] | None = None, tolerance: float = TOLERANCE
+) -> tuple[Permutation, ...]:
+    """How the crystal's space group permutes some of its sites, each different permutation once, sorted.
+
+    Parameters
+    ----------
+    sites : indices into the crystal, a union of whole orbits; all of them by default. The permutations speak of
+        positions in this sequence, not in the crystal.
+    tolerance : Å.
+
+    Raises
+    ------
+    HostError : an operation does not map the sites one to one.
+    """
+    import spglib
+
+    chosen = np.arange(len(crystal)) if sites is None else np.asarray(sites, int)
+    positions = crystal.positions[chosen]
+    operations = _asked(spglib.get_symmetry, crystal, tolerance)
+    found = {
+        _permutation(positions, rotation, translation, crystal.lattice)
+        for rotation, translation in zip(operations["rotations"], operations["translations"], strict=True)
+    }
+    return tuple(sorted(found))
+
+
+def preserving(permutations: Iterable[Permutation], *subsets: Iterable[int]) -> tuple[Permutation, ...]:
+    """Those permutations that map every given set of sites on itself."""
+    wanted = [frozenset(subset) for subset in subsets]
+    return tuple(p for p in permutations if all(p[site] in subset for subset in wanted for site in subset))
+
+
+def _permutation(
+    positions: NDArray[np.float64],
+    rotation: NDArray[np.int32],
+    translation: NDArray[np.float64],
+    lattice: NDArray[np.float64],
+) -> Permutation:
+    images = positions @ rotation.T + translation
+    apart = images[:, None, :] - positions[None, :, :]
+    apart -= np.rint(apart)
+    squared = ((apart @ lattice) ** 2).sum(axis=2)
+    nearest = squared.argmin(axis=1)
+    if len(set(nearest.tolist())) != len(positions):
+        raise HostError(
+            "a symmetry operation does not map the substituted sites one to one",
+            mend="select whole sets of equivalent sites, or give a smaller tolerance",
+        )
+    return tuple(int(site) for site in nearest)
+
+
+def _asked(question: Callable[..., Any], crystal: Crystal, tolerance: float) -> Any:
+    """Ask spglib, whose failures are a None or an exception by its version."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            answer = question(crystal.spglib_cell(), symprec=tolerance)
+        except RuntimeError as error:
+            raise _no_symmetry(tolerance) from error
+    if answer is None:
+        raise _no_symmetry(tolerance)
+    return answer
+
+
+def _no_symmetry(tolerance: float) -> HostError:
+    return HostError(
+        f"spglib finds no symmetry within {tolerance:g} Å, mostly a sign that two atoms coincide",
+        mend="look at the shortest distances, or change the tolerance",
+    )
