@@ -1,0 +1,183 @@
+"""kalloy.toml: what a campaign is asked to do, validated whole before anything is written."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from kalloy.errors import KalloyError, SpecError
+from kalloy.workflows.inputs.preset import Tag
+from kalloy.workflows.inputs.stage import Stage
+from kalloy.workflows.validation import explain
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class HostTable(_Table):
+    """``[host]``: the crystal and the cell that is computed."""
+
+    structure: str
+    """A bundled name or a file, relative to kalloy.toml."""
+    cell: str = "given"
+
+
+class SubstitutionTable(_Table):
+    """``[[substitution]]``: what is replaced, with what, how many."""
+
+    replace: str
+    with_: str = Field(alias="with")
+    count: int | list[int] | Literal["all"] | None = None
+    fraction: float | list[float] | None = None
+
+    @model_validator(mode="after")
+    def _one_amount(self) -> SubstitutionTable:
+        if self.count is not None and self.fraction is not None:
+            raise ValueError("count and fraction exclude each other")
+        return self
+
+
+class CalculationTable(_Table):
+    """``[calculation]``: which settings, which engine, on which machine."""
+
+    preset: str
+    engine: Literal["vasp", "gpaw"] = "vasp"
+    site: str = "local"
+    incar: dict[str, Tag] = Field(default_factory=dict)
+    """The user's own tags for every stage: they always win, and are listed as such."""
+
+    @field_validator("incar")
+    @classmethod
+    def _upper(cls, tags: dict[str, Tag]) -> dict[str, Tag]:
+        return {name.upper(): value for name, value in tags.items()}
+
+
+class On(_Table):
+    """Whom a step is for: the host, the k configurations of lowest energy, and members named one by one."""
+
+    host: bool = False
+    lowest: int = Field(default=0, ge=0)
+    """How many configurations of lowest energy *of each content*, by the static energies of the earlier steps."""
+    members: list[str] = Field(default_factory=list)
+
+
+class StepTable(_Table):
+    """``[[step]]``: one turn of the funnel."""
+
+    stages: list[Stage] = Field(min_length=1)
+    on: Literal["all"] | On = "all"
+
+
+class SiteTable(_Table):
+    """``[site.NAME]``: everything about one machine."""
+
+    scheduler: Literal["local"] = "local"
+    commands: dict[Literal["std", "ncl", "gpaw"], str] = Field(default_factory=dict)
+    """How the engines are started: ``std = "srun vasp_std"``."""
+    jobs: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=1)
+    """Calculations side by side (local scheduler): one a core unless stated."""
+    incar: dict[str, Tag] = Field(default_factory=dict)
+    """Tags that belong to the machine: NCORE, KPAR."""
+
+
+class ReferenceValues(_Table):
+    """What is known of one structure, to be shown beside the results."""
+
+    gap_eV: float | None = None
+    direct: bool | None = None
+    volume_change_percent: float | None = None
+
+
+class ReferenceTable(_Table):
+    """``[reference]``: values to stand beside the results; never used in any of them."""
+
+    name: str
+    host: ReferenceValues = ReferenceValues()
+    lowest: ReferenceValues = ReferenceValues()
+    note: str = ""
+
+
+class Spec(_Table):
+    """A whole kalloy.toml."""
+
+    host: HostTable
+    substitution: list[SubstitutionTable] = Field(min_length=1)
+    calculation: CalculationTable
+    step: list[StepTable] = Field(min_length=1)
+    site: dict[str, SiteTable] = Field(default_factory=dict)
+    reference: ReferenceTable | None = None
+
+    @model_validator(mode="after")
+    def _steps_in_order(self) -> Spec:
+        seen: set[Stage] = set()
+        for table in self.step:
+            for stage in table.stages:
+                if missing := [p for p in stage.parents if p not in seen and p not in stage.optional_parents]:
+                    raise ValueError(f"step asks for '{stage}' before its parent '{missing[0]}': put that stage first")
+                if stage in seen:
+                    raise ValueError(f"step asks for '{stage}' twice: name each stage in one step")
+                seen.add(stage)
+        if isinstance(self.step[0].on, On) and self.step[0].on.lowest:
+            raise ValueError("step 1 cannot choose the lowest: nothing has an energy yet")
+        return self
+
+    @property
+    def machine(self) -> SiteTable:
+        """The site that the calculation names; ``local`` needs no table."""
+        return self.site.get(self.calculation.site, SiteTable())
+
+    @property
+    def stages(self) -> list[Stage]:
+        """Every stage of every step, in order."""
+        return [stage for table in self.step for stage in table.stages]
+
+
+def load_spec(path: Path) -> Spec:
+    """Read and validate a kalloy.toml.
+
+    Raises
+    ------
+    SpecError
+        Where it is no TOML, or a key is unknown, missing or wrong: with the line and the nearest known key.
+    """
+    text = path.read_text(encoding="utf-8")
+    try:
+        raw = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise SpecError(f"not valid TOML: {error}", where=str(path)) from None
+    return parse_spec(raw, str(path), text)
+
+
+def parse_spec(raw: dict[str, Any], where: str, text: str = "") -> Spec:
+    """Validate the content of a kalloy.toml; ``text`` lets the error name the line."""
+    try:
+        spec = Spec.model_validate(raw)
+    except ValidationError as error:
+        last = next((str(p) for p in reversed(error.errors()[0]["loc"]) if not str(p).isdigit()), "")
+        raise SpecError(*explain(error, Spec), where=where + _line_of(last, text)) from None
+    site = spec.calculation.site
+    if site != "local" and site not in spec.site:
+        raise SpecError(f"no table [site.{site}]", where=where, mend="write one, or leave out calculation.site")
+    return spec
+
+
+def _line_of(key: str, text: str) -> str:
+    for number, line in enumerate(text.splitlines(), 1):
+        if key and re.match(rf'\s*\[*\s*"?{re.escape(key)}"?\s*(=|\]|\.)', line):
+            return f":{number}"
+    return ""
+
+
+def write_spec(path: Path, text: str) -> None:
+    """Write a new kalloy.toml; an existing one is refused."""
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise KalloyError(f"'{path}' exists", mend="name another folder") from None
