@@ -1,0 +1,181 @@
+"""An attempt: one plain VASP folder and the three small records that kalloy keeps in it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from kalloy.workflows.files import read_json, write_json
+
+WRITTEN = "attempt.json"
+"""What was asked, written with the inputs."""
+CLAIM = "claim"
+"""A folder that exactly one runner can make: who runs the attempt."""
+TAKEN = "taken.json"
+"""What the stage took from its parents, with hashes; written when it starts."""
+END = "kalloy-end.json"
+"""The outcome; always the last file."""
+
+
+class Outcome(StrEnum):
+    """How an attempt ended."""
+
+    DONE = "done"
+    FAILED = "failed"
+    NEEDS_DECISION = "needs-decision"
+
+
+class State(StrEnum):
+    """Where a calculation stands."""
+
+    BLOCKED = "blocked"
+    READY = "ready"
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    NEEDS_DECISION = "needs-decision"
+    LOST = "lost"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One folder ``a01``, ``a02``, … of a calculation."""
+
+    folder: Path
+
+    @property
+    def number(self) -> int:
+        """1 for ``a01``."""
+        return int(self.folder.name[1:])
+
+    @property
+    def written(self) -> dict[str, Any]:
+        """The record that was written with the inputs."""
+        record: dict[str, Any] = read_json(self.folder / WRITTEN)
+        return record
+
+    @property
+    def end(self) -> dict[str, Any] | None:
+        """The outcome's record, once it has ended."""
+        path = self.folder / END
+        return read_json(path) if path.is_file() else None
+
+    @property
+    def owner(self) -> dict[str, Any] | None:
+        """Who claimed it; an empty record where the claim's writer was killed in between."""
+        if not (self.folder / CLAIM).is_dir():
+            return None
+        path = self.folder / CLAIM / "owner.json"
+        return read_json(path) if path.is_file() else {}
+
+    @property
+    def state(self) -> State:
+        """From its files and, for a claim made on this machine, from its processes."""
+        if (end := self.end) is not None:
+            return State(end["outcome"])
+        owner = self.owner
+        if owner is None:
+            return State.READY
+        return State.RUNNING if is_alive(owner) else State.LOST
+
+    def finish(self, outcome: Outcome, **details: Any) -> None:
+        """Write the end record: the last file of an attempt."""
+        write_json(self.folder / END, {"schema": 1, "outcome": outcome, "ended": now(), **details})
+
+
+def attempts(calculation: Path) -> list[Attempt]:
+    """The attempts in a calculation's folder, oldest first."""
+    return sorted(_attempts(calculation), key=lambda a: a.number)
+
+
+def _attempts(calculation: Path) -> Iterator[Attempt]:
+    if calculation.is_dir():
+        for entry in os.scandir(calculation):
+            if entry.name[0] == "a" and entry.name[1:].isdigit():
+                yield Attempt(Path(entry.path))
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+# -- claims --------------------------------------------------------------------
+
+
+def claim(attempt: Attempt, **who: Any) -> bool:
+    """Make the attempt ours; False where somebody else has it.
+
+    The fence is the atomic ``mkdir``; the owner's record inside says who.
+    """
+    try:
+        (attempt.folder / CLAIM).mkdir()
+    except FileExistsError:
+        return False
+    write_json(attempt.folder / CLAIM / "owner.json", {**_self(), "since": now(), **who})
+    return True
+
+
+def _self() -> dict[str, Any]:
+    return {
+        "host": socket.gethostname(),
+        "boot": _boot(),
+        "pid": os.getpid(),
+        "group": os.getpgid(0),
+        "started": process_start(os.getpid()),
+    }
+
+
+def is_alive(owner: dict[str, Any]) -> bool:
+    """Whether the owner of a claim may still be at work.
+
+    On this machine: whether its process, or any process that it started in its process group, lives. An owner on another
+    machine is taken as alive, for nothing here can tell.
+    """
+    if owner.get("host") not in (None, socket.gethostname()):
+        return True
+    if not owner or owner["boot"] != _boot():
+        return False
+    started = process_start(owner["pid"])
+    if started is not None:
+        return bool(started == owner["started"])
+    return _group_lives(owner["group"], owner["pid"])
+
+
+def process_start(pid: int) -> int | None:
+    """When a process started, in clock ticks since boot (a process number alone may have been used again)."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] == "Z" else int(fields[19])
+
+
+def _group_lives(group: int, leader: int) -> bool:
+    """Whether a dead leader left processes in its group, such as an engine that goes on."""
+    if group != leader:
+        return False
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            if int(fields[2]) == group and fields[0] != "Z":
+                return True
+    return False
+
+
+def _boot() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""

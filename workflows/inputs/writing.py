@@ -1,0 +1,177 @@
+"""An attempt's folder, written whole: INCAR, KPOINTS, POTCAR and, for a first stage, POSCAR."""
+
+from __future__ import annotations
+
+import os
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from kalloy.errors import CampaignError
+from kalloy.structures.crystal import Crystal
+from kalloy.workflows.attempt import WRITTEN, Attempt, attempts, now
+from kalloy.workflows.campaign import Campaign, Member
+from kalloy.workflows.files import hash_of, write_json, write_text
+from kalloy.workflows.inputs import incar, potcar
+from kalloy.workflows.inputs.kpoints import BandPath, mesh_kpoints, mesh_warnings
+from kalloy.workflows.inputs.preset import LineSettings, MeshSettings
+from kalloy.workflows.inputs.stage import Stage
+
+MEMBER_FILE = "member.json"
+
+
+def write_attempt(
+    campaign: Campaign, member: Member, stage: Stage, *, path: BandPath | None = None, after: Attempt | None = None
+) -> Attempt:
+    """Write the next attempt of a calculation.
+
+    Parameters
+    ----------
+    path : the set's band path, for a stage on a path.
+    after : the attempt that this one repeats; a relaxation goes on from its CONTCAR where that is complete.
+
+    Returns
+    -------
+    The attempt; its folder appears whole, by one rename.
+    """
+    _write_member(campaign, member)
+    calculation = campaign.calculation(member.label, stage)
+    number = max((a.number for a in attempts(calculation)), default=0) + 1
+    folder = calculation / f"a{number:02d}"
+    part = calculation / f".{folder.name}.{os.getpid()}.part"
+    part.mkdir(parents=True)
+    files = _input_files(campaign, member, stage, path)
+    parents = _parents(campaign, stage)
+    start = _relaxed_so_far(after, member) if stage.is_relaxation and after else None
+    if not any("structure" in takes for takes in parents.values()):
+        files["POSCAR"] = poscar_text(start or member.crystal, member.label)
+    for name, text in files.items():
+        write_text(part / name, text)
+    record = _record(campaign, member, stage, number, parents, part)
+    if after:
+        record["after"] = {"attempt": after.folder.name, "goes_on_from": "CONTCAR" if start else "POSCAR"}
+    write_json(part / WRITTEN, record)
+    part.rename(folder)
+    return Attempt(folder)
+
+
+def _input_files(campaign: Campaign, member: Member, stage: Stage, path: BandPath | None) -> dict[str, str]:
+    elements = list(member.crystal.composition)
+    tags = incar_tags(campaign, member, stage)
+    files = {"INCAR": tags.text, "KPOINTS": str(_kpoints(campaign, stage, path))}
+    if campaign.spec.calculation.engine == "vasp":
+        name, text, _ = potcar.potcar_or_spec(potcar.choose(campaign.preset, elements))
+        files[name] = text
+    return files
+
+
+def incar_tags(campaign: Campaign, member: Member, stage: Stage) -> incar.IncarTags:
+    """The whole INCAR of a member's stage and where each tag comes from."""
+    calculation = campaign.spec.calculation
+    system = f"{member.label} {member.crystal.formula} {stage} ({calculation.preset})"
+    return incar.compose(campaign.preset, stage, campaign.spec.machine.incar, calculation.incar, system)
+
+
+def _kpoints(campaign: Campaign, stage: Stage, path: BandPath | None) -> Any:
+    settings = campaign.preset.kpoints[stage]
+    if isinstance(settings, LineSettings):
+        if path is None:
+            raise CampaignError(f"stage '{stage}' has no band path", mend="run `kalloy select` for its step first")
+        return path.kpoints(settings.line_points)
+    return mesh_kpoints(settings, f"{campaign.preset.name}: {stage} mesh, as stated")
+
+
+def _parents(campaign: Campaign, stage: Stage) -> dict[str, list[str]]:
+    asked = campaign.spec.stages
+    return {parent.value: [t.value for t in takes] for parent, takes in stage.parents.items() if parent in asked}
+
+
+def _relaxed_so_far(after: Attempt, member: Member) -> Crystal | None:
+    """The last structure of an interrupted relaxation, where its CONTCAR is complete."""
+    from pymatgen.io.vasp.inputs import Poscar
+
+    path = after.folder / "CONTCAR"
+    if not path.is_file():
+        return None
+    try:
+        crystal = Crystal.from_pymatgen(Poscar.from_file(path, check_for_potcar=False).structure)
+    except (ValueError, IndexError):  # cut off in the middle of a line
+        return None
+    return crystal if crystal.species == member.crystal.species else None
+
+
+def poscar_text(crystal: Crystal, comment: str) -> str:
+    """POSCAR in direct coordinates with sixteen decimals."""
+    from pymatgen.io.vasp.inputs import Poscar
+
+    return str(Poscar(crystal.to_pymatgen(), comment=comment).get_str(significant_figures=16))
+
+
+def _record(
+    campaign: Campaign, member: Member, stage: Stage, number: int, parents: dict[str, list[str]], folder: Path
+) -> dict[str, Any]:
+    from kalloy import __version__
+
+    calculation = campaign.spec.calculation
+    tags = incar_tags(campaign, member, stage)
+    return {
+        "schema": 1,
+        "kalloy": __version__,
+        "written": now(),
+        "member": member.label,
+        "identity": member.identity,
+        "stage": stage,
+        "attempt": number,
+        "engine": calculation.engine,
+        "command": _command(campaign),
+        "preset": {"name": calculation.preset, "dated": campaign.preset.dated, "sha256": _preset_hash(campaign)},
+        "tags_of_the_machine": list(tags.machine),
+        "tags_of_the_user": list(tags.own),
+        "dos_window_eV": list(campaign.preset.dos_window),
+        "host": {"structure": campaign.spec.host.structure, "cell": campaign.host.cell, "source": campaign.host.source},
+        "parents": parents,
+        "inputs": {p.name: hash_of(p) for p in sorted(folder.iterdir())},
+    }
+
+
+def _command(campaign: Campaign) -> str:
+    engine = campaign.spec.calculation.engine
+    commands = campaign.spec.machine.commands
+    return commands.get("gpaw", "kalloy-gpaw") if engine == "gpaw" else commands.get("std", "vasp_std")
+
+
+def _preset_hash(campaign: Campaign) -> str:
+    return sha256(campaign.preset.model_dump_json().encode()).hexdigest()
+
+
+def _write_member(campaign: Campaign, member: Member) -> None:
+    """The member's own record; a folder that holds another member's is refused."""
+    from kalloy.workflows.files import read_json
+
+    path = campaign.root / member.label / MEMBER_FILE
+    if path.is_file():
+        if read_json(path)["identity"] != member.identity:
+            raise CampaignError(
+                f"folder '{member.label}' belongs to another structure than kalloy.toml now asks for",
+                where=str(path),
+                mend="start a new campaign for a new host, cell or substitution",
+            )
+        return
+    occupation = list(member.configuration.occupation) if member.configuration else None
+    record = {
+        "schema": 1,
+        "label": member.label,
+        "identity": member.identity,
+        "formula": member.crystal.formula,
+        "degeneracy": member.degeneracy,
+        "space_group": member.space_group,
+        "occupation": occupation,
+    }
+    write_json(path, record)
+
+
+def warnings_of(campaign: Campaign) -> list[str]:
+    """What a person should know before computing with these inputs: one line each."""
+    settings = campaign.preset.kpoints
+    meshes = {s: m for s in campaign.spec.stages if isinstance(m := settings[s], MeshSettings)}
+    return [*campaign.host.warnings, *mesh_warnings(meshes, campaign.host.crystal)]
