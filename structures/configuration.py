@@ -9,6 +9,7 @@ from functools import cached_property
 from hashlib import sha256
 from itertools import product
 from math import prod
+from typing import Any
 
 from kalloy.errors import EnumerationError, SubstitutionError
 from kalloy.structures.counting import CycleType, arrangements, classes, distinct
@@ -87,6 +88,15 @@ class Configuration:
         for site, occupant in zip(self.sites, self.occupation, strict=True):
             species[site] = None if occupant == VACANCY else occupant
         return crystal.with_species(species)
+
+    def record(self) -> dict[str, Any]:
+        """What names it, ready for JSON."""
+        return {
+            "label": self.label,
+            "degeneracy": self.degeneracy,
+            "occupation": list(self.occupation),
+            "identity": self.identity,
+        }
 
     @cached_property
     def space_group(self) -> SpaceGroup:

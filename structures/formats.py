@@ -19,6 +19,8 @@ class StructureFormat(ABC):
 
     suffix: str
     """Of the file's name, with its dot."""
+    many = False
+    """Whether one file can hold many structures."""
 
     def __init__(self, space: ConfigurationSpace) -> None:
         self.crystal = space.host.crystal
@@ -104,6 +106,7 @@ class ExtxyzFormat(StructureFormat):
     """Extended XYZ: one file can hold every configuration, one after the other."""
 
     suffix = ".extxyz"
+    many = True
 
     def __init__(self, space: ConfigurationSpace) -> None:
         super().__init__(space)

@@ -45,7 +45,6 @@ replace_option = click.option(
     "replacements",
     metavar="A=B[:N]",
     multiple=True,
-    required=True,
     help="Put B (or vacancy) on sites of A; N an integer, a range 1-4, a fraction, or left out for all. Repeatable.",
 )
 cell_option = click.option(
