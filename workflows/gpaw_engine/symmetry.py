@@ -41,14 +41,9 @@ class Operations:
         """Shape (atoms, 3): fractional positions moved, within the tolerance, to obey every operation exactly."""
         positions = np.array(atoms.get_scaled_positions(wrap=False))
         moves = np.zeros_like(positions)
-        inverse = np.linalg.inv(self.rotations)
-        for rotation, shift, image, back in zip(
-            self.rotations, self.translations, self.images, inverse, strict=True
-        ):
+        for rotation, shift, image in zip(self.rotations, self.translations, self.images, strict=True):
             error = positions @ rotation + shift - positions[image]
-            error -= np.round(error)
-            del rotation, back
-            moves[image] += error
+            moves[image] += error - np.round(error)
         return positions + moves / len(self)
 
 
@@ -72,7 +67,10 @@ def no_operations(atoms: int, time_reversal: bool) -> Operations:
 
 
 def find_operations(atoms: Atoms, moments: Array | None, symprec: float) -> Operations:
-    """All operations of the space group, one for each rotation, found by spglib.
+    """The operations of the space group, found by spglib.
+
+    A cell that is not primitive has pure translations among them. Where that makes more than 48 operations, they are
+    thinned to one for each rotation, or to those without translation where that is no group: GPAW compares all triples.
 
     Parameters
     ----------
@@ -87,9 +85,33 @@ def find_operations(atoms: Atoms, moments: Array | None, symprec: float) -> Oper
     found = spglib.get_symmetry((np.array(atoms.cell), positions, kinds), symprec=symprec)
     if found is None:
         return no_operations(len(atoms), True)
-    rotations, first = np.unique(found["rotations"], axis=0, return_index=True)
-    translations = _snapped(found["translations"][first])
-    return _exact(atoms, np.transpose(rotations, (0, 2, 1)).astype(np.int64), translations, kinds)
+    rotations = np.transpose(found["rotations"], (0, 2, 1)).astype(np.int64)
+    translations = _snapped(found["translations"])
+    operations = Operations(rotations, translations, _images(atoms, rotations, translations, kinds), True)
+    return operations if len(operations) <= 48 else _thinned(operations)
+
+
+def _thinned(operations: Operations) -> Operations:
+    _, first = np.unique(operations.rotations, axis=0, return_index=True)
+    keep = np.zeros(len(operations), dtype=bool)
+    keep[first] = True
+    one_each = operations.subset(keep)
+    return one_each if is_group(one_each) else operations.subset(~operations.translations.any(axis=1))
+
+
+def is_group(operations: Operations) -> bool:
+    """Is every product of two operations, modulo lattice vectors, among them?"""
+    known = {(r.tobytes(), _translation_key(t)) for r, t in zip(operations.rotations, operations.translations, strict=True)}
+    for r2, t2 in zip(operations.rotations, operations.translations, strict=True):
+        products = operations.rotations @ r2
+        shifts = operations.translations @ r2 + t2
+        if any((r.tobytes(), _translation_key(t)) not in known for r, t in zip(products, shifts, strict=True)):
+            return False
+    return True
+
+
+def _translation_key(translation: Array) -> tuple[int, ...]:
+    return tuple(int(x) for x in np.round(translation * 10000) % 10000)
 
 
 def _kinds(atoms: Atoms, moments: Array | None) -> list[int]:
@@ -105,17 +127,15 @@ def _snapped(translations: Array) -> Array:
     return np.where(np.abs(translations - nearest) < 1e-4, nearest, translations) % 1.0
 
 
-def _exact(atoms: Atoms, rotations: Integers, translations: Array, kinds: list[int]) -> Operations:
+def _images(atoms: Atoms, rotations: Integers, translations: Array, kinds: list[int]) -> Integers:
     positions = np.array(atoms.get_scaled_positions(wrap=False))
+    other = np.array(kinds)[:, None] != np.array(kinds)[None]
     images = []
     for rotation, shift in zip(rotations, translations, strict=True):
-        moved = positions @ rotation + shift
-        gap = moved[:, None] - positions[None]
-        gap -= np.round(gap)
-        distance = np.linalg.norm(gap @ np.array(atoms.cell), axis=-1)
-        distance[np.array(kinds)[:, None] != np.array(kinds)[None]] = np.inf
-        images.append(distance.argmin(axis=1))
-    return Operations(rotations, translations, np.array(images, dtype=np.int64), True)
+        gap = (positions @ rotation + shift)[:, None] - positions[None]
+        distance = np.linalg.norm((gap - np.round(gap)) @ np.array(atoms.cell), axis=-1)
+        images.append(np.where(other, np.inf, distance).argmin(axis=1))
+    return np.array(images, dtype=np.int64)
 
 
 def mapping_mesh(operations: Operations, points: Array) -> NDArray[np.bool_]:

@@ -1,0 +1,85 @@
+"""A stage is completed when it starts: what it takes from its parents is copied in, and recorded with hashes."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from kalloy.errors import CampaignError
+from kalloy.workflows.attempt import TAKEN, Attempt, Outcome, attempts, now
+from kalloy.workflows.files import hash_of, write_json, write_text
+from kalloy.workflows.inputs.incar import format_tag
+from kalloy.workflows.inputs.stage import Takes
+
+DENSITY_FILES = {"vasp": "CHGCAR", "gpaw": "gpaw.gpw"}
+"""Each engine's own charge density: never one under the other's name."""
+
+
+def complete(attempt: Attempt) -> None:
+    """Take from the parents what the attempt's record says; nothing where that is done already.
+
+    Depends on the attempt's folder and its parents' alone, so that it runs on a compute node or by hand.
+
+    Raises
+    ------
+    CampaignError
+        Where a parent is not done, or lacks what is to be taken.
+    """
+    if (attempt.folder / TAKEN).is_file():
+        return
+    written = attempt.written
+    taken = []
+    for stage, takes in written["parents"].items():
+        parent = finished_parent(attempt, stage)
+        for what in takes:
+            taken.append({"what": what, "from": f"{stage}/{parent.folder.name}", **_take(attempt, parent, Takes(what))})
+    write_json(attempt.folder / TAKEN, {"schema": 1, "completed": now(), "taken": taken})
+
+
+def finished_parent(attempt: Attempt, stage: str) -> Attempt:
+    """The newest attempt of a parent stage that is done."""
+    folder = attempt.folder.parent.parent / stage
+    done = [a for a in attempts(folder) if (end := a.end) and end["outcome"] == Outcome.DONE]
+    if not done:
+        raise CampaignError(f"parent stage '{stage}' is not done", where=str(attempt.folder), mend=f"run {folder} first")
+    return done[-1]
+
+
+def _take(attempt: Attempt, parent: Attempt, what: Takes) -> dict[str, Any]:
+    if what is Takes.ENERGY_WINDOW:
+        return _take_window(attempt, parent)
+    if what is Takes.STRUCTURE:
+        return _copy(parent.folder / "CONTCAR", attempt.folder / "POSCAR")
+    name = DENSITY_FILES[attempt.written["engine"]]
+    return _copy(parent.folder / name, attempt.folder / name)
+
+
+def _copy(source: Path, target: Path) -> dict[str, Any]:
+    """A copy, for an engine that opens a linked file to write would destroy its parent's."""
+    if not source.is_file() or not source.stat().st_size:
+        raise CampaignError(f"parent left no {source.name}", where=str(source), mend="run the parent stage again")
+    part = target.with_name(f".{target.name}.part")
+    shutil.copyfile(source, part)
+    part.replace(target)
+    return {"file": target.name, "sha256": hash_of(target)}
+
+
+def _take_window(attempt: Attempt, parent: Attempt) -> dict[str, Any]:
+    """EMIN and EMAX around the parent's VBM; a metal keeps the engine's full range, and tags of the user stay."""
+    from kalloy.parsers.result import read_result
+
+    vbm = read_result(parent.folder).to_json()["vbm_eV"]
+    own = {"EMIN", "EMAX"} & set(attempt.written["tags_of_the_user"])
+    if vbm is None or own:
+        return {"skipped": "tags of the user" if own else "the parent has no gap"}
+    low, high = attempt.written["dos_window_eV"]
+    window = {"EMIN": round(vbm + low, 3), "EMAX": round(vbm + high, 3)}
+    kept = [line for line in _lines(attempt.folder / "INCAR") if line.split("=")[0].strip() not in window]
+    added = [f"{name} = {format_tag(value)}" for name, value in window.items()]
+    write_text(attempt.folder / "INCAR", "\n".join(kept + added) + "\n")
+    return {"file": "INCAR", "vbm_eV": vbm, **window}
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines()
