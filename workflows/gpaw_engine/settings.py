@@ -58,6 +58,8 @@ class Settings:
     """SYSTEM, the title."""
     encut: float
     """Cut-off of the plane waves, eV."""
+    reach: float
+    """PREC: radius that the real-space grid holds, in radii of the sphere of plane waves: 2 for Accurate, else 3/2."""
     ediff: float
     """Electronic convergence: change of the cell's energy between two steps, eV (absolute, as in VASP)."""
     nelm: int
@@ -127,6 +129,7 @@ def read_settings(incar: Mapping[str, Any], atoms: int) -> Settings:
     return Settings(
         system=str(incar.get("SYSTEM", "unknown system")),
         encut=tags.cutoff(),
+        reach=2.0 if tags.precision() in ("ACCURATE", "HIGH") else 1.5,
         ediff=ediff,
         nelm=tags.integer("NELM", 60, least=1),
         nelmin=tags.integer("NELMIN", 2, least=1),
@@ -201,6 +204,13 @@ class _Tags:
                 "ENCUT is not given, and there is no POTCAR to take it from", where="INCAR", mend="add ENCUT = (eV)"
             )
         return self.number("ENCUT", 0.0, above=0)
+
+    def precision(self) -> str:
+        given = str(self.incar.get("PREC", "Normal")).upper()
+        kinds = [k for k in ("NORMAL", "ACCURATE", "HIGH", "MEDIUM", "LOW", "SINGLE") if k.startswith(given[:1])]
+        if not kinds:
+            raise self.refuse("PREC", "is not one that VASP knows", "choose Normal or Accurate")
+        return next((k for k in kinds if k.startswith(given[:2])), kinds[0])
 
     def smearing(self) -> int:
         value = self.incar.get("ISMEAR", 1)

@@ -11,7 +11,7 @@ from typing import Any
 from kalloy.errors import VaspInputError, nearest
 
 OBEYED = frozenset(
-    "SYSTEM ENCUT EDIFF NELM NELMIN NBANDS ISMEAR SIGMA ISPIN MAGMOM ISYM SYMPREC NSW IBRION ISIF EDIFFG ICHARG "
+    "SYSTEM PREC ENCUT EDIFF NELM NELMIN NBANDS ISMEAR SIGMA ISPIN MAGMOM ISYM SYMPREC NSW IBRION ISIF EDIFFG ICHARG "
     "LORBIT NEDOS EMIN EMAX LCHARG LWAVE".split()
 )
 """Tags whose meaning is VASP's; ``settings`` reads them and refuses the values that it cannot honour."""
@@ -26,7 +26,6 @@ IDLE: dict[str, str] = {
     **dict.fromkeys("NCORE NPAR KPAR NSIM LPLANE LSCALAPACK LSCALU LASYNC NBLK NCSHMEM MAXMEM".split(), _SPREAD),
     **dict.fromkeys(("POTIM", "NFREE"), "the relaxation takes its step length from its own Hessian"),
     **dict.fromkeys(("KSPACING", "KGAMMA"), "KPOINTS is there, and has precedence as in VASP"),
-    "PREC": "only grids; they are set from ENCUT alone, two thirds finer than the sphere of plane waves needs",
     "ADDGRID": "augmentation charges are evaluated in reciprocal space",
     "NWRITE": "the amount of output is fixed",
     "LCORR": "forces are exact derivatives at self-consistency",

@@ -1,0 +1,304 @@
+"""GPAW behind VASP's words: one object that converges a geometry, and tells its energies, forces and eigenvalues."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from math import ceil, sqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.units import Bohr, Ha
+from numpy.typing import NDArray
+
+from kalloy.errors import EngineError
+from kalloy.workflows.gpaw_engine.kpoints import Mesh
+from kalloy.workflows.gpaw_engine.settings import Settings
+from kalloy.workflows.gpaw_engine.states import ElectronicStep, Energies, IonicStep, States
+from kalloy.workflows.gpaw_engine.symmetry import (
+    Irreducible,
+    Operations,
+    find_operations,
+    mapping_mesh,
+    no_operations,
+    on_grid,
+    reduce_mesh,
+)
+
+Array = NDArray[np.float64]
+Watcher = Callable[[int, ElectronicStep], None]
+
+RESTART = "gpaw.gpw"
+"""The restart file: what CHGCAR and WAVECAR are to VASP."""
+
+
+def valence_electrons(atoms: Atoms) -> int:
+    """Electrons in the cell that the PAW data of GPAW treat as valence."""
+    from gpaw.setup_data import SetupData
+
+    count = {s: SetupData(s, "PBE").Nv for s in set(atoms.get_chemical_symbols())}
+    return int(sum(count[s] for s in atoms.get_chemical_symbols()))
+
+
+def default_bands(electrons: int, atoms: int, spins: int) -> int:
+    """VASP's default for NBANDS, with room for half of the moments where there are two channels."""
+    empty = max(atoms // 2, 3)
+    bands = max((electrons + 2) // 2 + empty, ceil(0.6 * electrons))
+    return bands + (atoms + 1) // 2 if spins == 2 else bands
+
+
+def real_space_grid(atoms: Atoms, encut: float, reach: float) -> tuple[int, int, int]:
+    """Points of the grid for densities and potentials, fixed by cell and cut-off alone.
+
+    Parameters
+    ----------
+    reach : radius that the grid must hold, in radii of the sphere of plane waves: 2 is free of wrap-around
+        (VASP's PREC = Accurate), 3/2 is PREC = Normal.
+
+    Each number is a multiple of six, so that the grid is the same for all members of a set, whether or not they have
+    translations by halves or thirds among their symmetries.
+    """
+    sphere = sqrt(encut / (0.5 * Ha * Bohr**2))
+    lengths = atoms.cell.lengths()
+    return tuple(_smooth(ceil(reach * sphere * a / np.pi - 1e-3)) for a in lengths)  # type: ignore[return-value]
+
+
+def _smooth(least: int) -> int:
+    """The smallest multiple of six from ``least`` on without prime factors above seven."""
+    n = 6 * ceil(least / 6)
+    while True:
+        rest = n
+        for prime in (2, 3, 5, 7):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return n
+        n += 6
+
+
+def occupations(settings: Settings) -> dict[str, Any]:
+    """GPAW's name for a smearing."""
+    if settings.ismear == -1:
+        return {"name": "fermi-dirac", "width": settings.sigma}
+    return {"name": "methfessel-paxton", "width": settings.sigma, "order": max(settings.ismear, 0)}
+
+
+def convergence(settings: Settings, electrons: int, bands: int | None = None) -> dict[str, Any]:
+    """Criteria of electronic convergence that follow from EDIFF.
+
+    The energy of the cell must change by less than EDIFF between two steps, as in VASP. GPAW's other two criteria are
+    tied to it: both errors enter the energy squared, the residuals' sum directly.
+    """
+    from gpaw.convergence_criteria import Energy
+
+    criteria = {
+        "energy": Energy(settings.ediff, n_old=2, relative=False),
+        "eigenstates": settings.ediff / electrons,
+        "density": min(1e-3, 0.03 * sqrt(settings.ediff)),
+        "minimum iterations": settings.nelmin,
+    }
+    return criteria | ({"bands": bands} if bands else {})
+
+
+class Calculator:
+    """A crystal on a k-mesh, self-consistent geometry by geometry."""
+
+    def __init__(self, settings: Settings, atoms: Atoms, mesh: Mesh, log: Path) -> None:
+        self.settings, self.mesh, self.log = settings, mesh, log
+        self.electrons = valence_electrons(atoms)
+        self.bands = settings.nbands or default_bands(self.electrons, len(atoms), settings.spins)
+        self.grid = real_space_grid(atoms, settings.encut, settings.reach)
+        self.moments = self._initial_moments(atoms)
+        self.dropped = 0
+        self.operations, self.irreducible, self.grid = self._symmetry(atoms)
+        self._calc: Any = None
+
+    def _initial_moments(self, atoms: Atoms) -> Array | None:
+        if self.settings.spins == 1:
+            return None
+        return np.array(self.settings.magmoms if self.settings.magmoms is not None else [1.0] * len(atoms))
+
+    def _symmetry(self, atoms: Atoms) -> tuple[Operations, Irreducible, tuple[int, int, int]]:
+        operations, self.dropped = usable_operations(self.settings, atoms, self.mesh, self.moments)
+        grid = compatible_grid(operations, self.grid)
+        return operations, reduce_mesh(self.mesh.points(), operations), grid
+
+    def converge(self, atoms: Atoms, watch: Watcher) -> IonicStep:
+        """Self-consistency at one geometry, then forces and stress.
+
+        Where NELM steps do not suffice, what was reached is used, as in VASP; ``IonicStep.converged`` tells.
+
+        Parameters
+        ----------
+        watch : called after each electronic step with its number, from one on.
+        """
+        start = time.process_time()
+        steps, converged = [], True
+        try:
+            for step in self._iterate(atoms):
+                steps.append(step)
+                watch(len(steps), step)
+        except _not_converged():
+            converged = False
+        calc = self._calc
+        dft = calc.dft
+        dft.calculate_energy()
+        _, moments = dft.magmoms()
+        forces = dft.calculate_forces()
+        stress = calc.get_stress(atoms) if self.settings.freedom.stress else None
+        return IonicStep(
+            atoms=atoms.copy(),
+            electronic=tuple(steps),
+            converged=converged,
+            energies=steps[-1].energies,
+            forces=np.array(forces),
+            stress=None if stress is None else _full(stress),
+            fermi_level=calc.get_fermi_level(),
+            moment=float(dft.results["magmom"]) if self.settings.spins == 2 else 0.0,
+            seconds=time.process_time() - start,
+        )
+
+    def _iterate(self, atoms: Atoms) -> Iterator[ElectronicStep]:
+        from gpaw.new.symmetry import SymmetryBrokenError
+
+        try:
+            yield from self._iterate_here(atoms)
+        except SymmetryBrokenError:
+            # The step left the group that the calculation was set up with: start anew with what is left of it.
+            self.operations, self.irreducible, self.grid = self._symmetry(atoms)
+            self._calc = None
+            yield from self._iterate_here(atoms)
+
+    def _iterate_here(self, atoms: Atoms) -> Iterator[ElectronicStep]:
+        if self._calc is None:
+            self._calc = self._new()
+        yield from electronic_steps(self._calc.iconverge(atoms), self.electrons)
+
+    def _new(self) -> Any:
+        from gpaw import GPAW, PW
+
+        return GPAW(
+            mode=PW(self.settings.encut, dedecut="estimate"),
+            xc="PBE",
+            kpts=self.mesh.points()[::-1],  # GPAW takes the last point of a star as its first: this gives VASP's order
+            gpts=self.grid,
+            nbands=self.bands,
+            maxiter=self.settings.nelm,
+            occupations=occupations(self.settings),
+            convergence=convergence(self.settings, self.electrons),
+            symmetry=gpaw_symmetry(self.operations),
+            spinpol=self.settings.spins == 2,
+            magmoms=self.moments,
+            txt=self.log,
+        )
+
+    def states(self, projected: bool) -> States:
+        """Eigenvalues and occupations of the last geometry, in the order of ``irreducible``."""
+        return read_states(self._calc, self.irreducible.points, self.irreducible.weights, projected)
+
+    def save(self, path: Path) -> None:
+        """Write the restart file: with the density alone, or with the wave functions too (LWAVE)."""
+        self._calc.write(path, mode="all" if self.settings.keep_waves else "")
+
+
+def usable_operations(
+    settings: Settings, atoms: Atoms, mesh: Mesh, moments: Array | None
+) -> tuple[Operations, int]:
+    """The operations that map crystal and mesh on themselves, and how many the mesh excludes."""
+    if settings.isym <= 0:
+        return no_operations(len(atoms), settings.isym == 0), 0
+    operations = find_operations(atoms, moments, settings.symprec)
+    maps = mapping_mesh(operations, mesh.points())
+    return operations.subset(maps), int((~maps).sum())
+
+
+def compatible_grid(operations: Operations, grid: tuple[int, int, int]) -> tuple[int, int, int]:
+    """The grid made finer until every operation maps it on itself.
+
+    Raises
+    ------
+    EngineError : where no grid near it does (an origin at no rational place).
+    """
+    for factor in (1, 2):
+        for candidate in (grid, (max(grid),) * 3):
+            fine = tuple(_smooth(n) if factor == 1 else 12 * ceil(n / 12) for n in candidate)
+            if on_grid(operations, fine).all():  # type: ignore[arg-type]
+                return fine  # type: ignore[return-value]
+    raise EngineError(
+        "the crystal's symmetries fit no real-space grid",
+        mend="move the origin of POSCAR to a site of high symmetry, or set ISYM = 0",
+    )
+
+
+def gpaw_symmetry(operations: Operations) -> dict[str, Any]:
+    """Operations as GPAW takes them."""
+    return {
+        "rotations": operations.rotations,
+        "translations": operations.translations,
+        "atommaps": operations.images,
+        "symmorphic": False,
+        "time_reversal": operations.time_reversal,
+    }
+
+
+def electronic_steps(contexts: Iterator[Any], electrons: int) -> Iterator[ElectronicStep]:
+    """GPAW's steps to self-consistency in neutral terms."""
+    before = time.process_time()
+    for context in contexts:
+        now = time.process_time()
+        yield _electronic_step(context, electrons, now - before)
+        before = now
+
+
+def _electronic_step(context: Any, electrons: int, seconds: float) -> ElectronicStep:
+    parts = context.energies
+    energies = Energies(
+        free=parts.total_free * Ha,
+        entropy_term=parts._energies["entropy"] * Ha,
+        extrapolated=parts.total_extrapolated * Ha,
+    )
+    density = None if context.dens.fixed else float(context.dens.error)
+    return ElectronicStep(
+        energies=energies,
+        band_energy=parts._energies["band"] * Ha,
+        residual=float(np.sqrt(context.wfs.eigensolver.error)) * Ha,
+        density_change=density,
+        seconds=seconds,
+    )
+
+
+def read_states(calc: Any, points: Array, weights: Array, projected: bool) -> States:
+    """Eigenvalues of a converged GPAW calculation on ``points``, whose order is the reverse of GPAW's own."""
+    from kalloy.workflows.gpaw_engine.projections import project
+
+    eigenvalues = np.array(calc.eigenvalues())[:, ::-1]
+    filled = np.array(calc.occupations())[:, ::-1]
+    own = calc.get_ibz_k_points()[::-1]
+    gap = own - points
+    if own.shape != points.shape or np.abs(gap - np.round(gap)).max() > 1e-6:
+        raise EngineError("GPAW's irreducible k-points are not those expected")
+    order = np.argsort(eigenvalues, axis=2, kind="stable")
+    projections = project(calc)[:, ::-1] if projected else None
+    if projections is not None:
+        projections = np.take_along_axis(projections, order[..., None, None], axis=2)
+    return States(
+        points=points,
+        weights=weights,
+        eigenvalues=np.take_along_axis(eigenvalues, order, axis=2),
+        occupations=np.take_along_axis(filled, order, axis=2),
+        fermi_level=calc.get_fermi_level(),
+        projections=projections,
+    )
+
+
+def _full(voigt: Array) -> Array:
+    xx, yy, zz, yz, xz, xy = voigt
+    return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+
+
+def _not_converged() -> type[Exception]:
+    from gpaw import KohnShamConvergenceError
+
+    return KohnShamConvergenceError

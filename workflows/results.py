@@ -1,0 +1,147 @@
+"""What a campaign knows of each ended calculation: the parsed result with its provenance and doubts, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from kalloy.errors import ParseError
+from kalloy.structures.crystal import Crystal
+from kalloy.workflows.attempt import Attempt, Outcome
+from kalloy.workflows.inputs.stage import Stage
+
+
+@dataclass(frozen=True)
+class CampaignResult:
+    """One calculation's result."""
+
+    member: str
+    stage: Stage
+    attempt: str
+    """``a01``."""
+    folder: str
+    """Relative to the campaign."""
+    outcome: Outcome
+    """How the attempt ended."""
+    cause: str | None
+    """Why, where it is not done."""
+    parsed: dict[str, Any] | None
+    """What `kalloy parse` says of the folder; None where nothing can be read."""
+    lattice_A: list[list[float]] | None
+    """Last lattice, rows a, b, c in Å."""
+    space_group: str | None
+    """Of the last structure, Hermann–Mauguin."""
+    largest_force_eV_A: float | None
+    """Of the last ionic step."""
+    largest_stress_kB: float | None
+    """Largest component of the last stress."""
+    settings: dict[str, Any]
+    """What was effective, for `kalloy.workflows.screening.agreement`."""
+    cpu_seconds: float | None = None
+    wall_seconds: float | None = None
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it is done: complete and converged by its own criteria."""
+        return self.outcome is Outcome.DONE and self.parsed is not None
+
+    @property
+    def energy_eV(self) -> float | None:
+        """E(σ→0) of the cell."""
+        return self.parsed["energy_eV"] if self.parsed else None
+
+    @property
+    def volume_A3(self) -> float | None:
+        """Of the cell."""
+        return self.parsed["volume_A3"] if self.parsed else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, raw: dict[str, Any]) -> CampaignResult:
+        """From `to_json`."""
+        known = {f.name for f in fields(cls)}
+        plain = {k: v for k, v in raw.items() if k in known}
+        return cls(**{**plain, "stage": Stage(raw["stage"]), "outcome": Outcome(raw["outcome"])})
+
+
+def parse_attempt(attempt: Attempt, root: Path) -> CampaignResult:
+    """Read an ended attempt."""
+    from kalloy.parsers.result import read_result
+
+    end, written = attempt.end, attempt.written
+    assert end is not None
+    common = {
+        "member": written["member"],
+        "stage": Stage(written["stage"]),
+        "attempt": attempt.folder.name,
+        "folder": str(attempt.folder.relative_to(root)),
+        "outcome": Outcome(end["outcome"]),
+        "cause": end["cause"],
+        "cpu_seconds": end.get("cpu_seconds"),
+        "wall_seconds": end.get("wall_seconds"),
+    }
+    try:
+        result = read_result(attempt.folder)
+    except ParseError:
+        # The end record says why there is nothing to read.
+        nothing = dict.fromkeys(("parsed", "lattice_A", "space_group", "largest_force_eV_A", "largest_stress_kB"))
+        return CampaignResult(**common, **nothing, settings={})  # type: ignore[arg-type]
+    parsed = result.to_json() | {"folder": common["folder"]}
+    step = result.vasprun.last_complete_step if result.vasprun else None
+    return CampaignResult(
+        **common,
+        parsed=parsed,
+        lattice_A=result.crystal.lattice.tolist() if result.crystal else None,
+        space_group=_space_group(result.crystal) if result.crystal else None,
+        largest_force_eV_A=_largest_row(step.forces) if step else None,
+        largest_stress_kB=float(abs(step.stress).max()) if step is not None and step.stress is not None else None,
+        settings=effective_settings(result),
+    )
+
+
+def effective_settings(result: Any) -> dict[str, Any]:
+    """What decides whether two energies may be compared, as the engine says it used it."""
+    vasprun = result.vasprun
+    if vasprun is None:
+        return {}
+    parameters, atoms, kpoints = vasprun.parameters, vasprun.atoms, vasprun.kpoints
+    named = {
+        "ENCUT (eV)": "ENMAX",
+        "EDIFF (eV)": "EDIFF",
+        "GGA": "GGA",
+        "METAGGA": "METAGGA",
+        "ISMEAR": "ISMEAR",
+        "SIGMA (eV)": "SIGMA",
+        "ISPIN": "ISPIN",
+        "NELECT": "NELECT",
+    }
+    return {
+        "program": vasprun.header.program,
+        "version": vasprun.header.version,
+        **{label: parameters.get(name) for label, name in named.items()},
+        "k-mesh": _mesh(kpoints),
+        "datasets": dict(zip(atoms.elements, atoms.titles, strict=True)) if atoms else {},
+        "atoms": len(atoms.species) if atoms else None,
+    }
+
+
+def _mesh(kpoints: Any) -> str | None:
+    if kpoints is None:
+        return None
+    if len(kpoints.divisions) == 3:
+        return f"{kpoints.generation} {'x'.join(map(str, kpoints.divisions))}"
+    return f"{len(kpoints.points)} points"
+
+
+def _largest_row(forces: Any) -> float | None:
+    return float((forces**2).sum(axis=1).max() ** 0.5) if forces is not None else None
+
+
+def _space_group(crystal: Crystal) -> str:
+    from kalloy.structures.symmetry import space_group
+
+    return space_group(crystal, 0.01).symbol

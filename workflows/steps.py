@@ -1,0 +1,146 @@
+"""Selections: who goes on to which stages, by which rule, from which results. Append-only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kalloy.errors import CampaignError
+from kalloy.workflows.attempt import Attempt, Outcome, attempts, now
+from kalloy.workflows.campaign import HOST, Campaign
+from kalloy.workflows.files import read_json, write_json
+from kalloy.workflows.index import Index
+from kalloy.workflows.inputs.kpoints import BandPath, band_path
+from kalloy.workflows.inputs.stage import Stage
+from kalloy.workflows.screening.ranking import Ranking, rank
+from kalloy.workflows.spec import On
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The record of one step: members and stages."""
+
+    step: int
+    """From 1."""
+    stages: tuple[Stage, ...]
+    members: tuple[str, ...]
+    rule: dict[str, Any]
+    """The step's ``on``, as asked."""
+    inputs: tuple[dict[str, Any], ...]
+    """The results that the choice rests on."""
+    path: BandPath | None
+    """The one band path of the set, where the step has a stage on a path."""
+
+
+def selection_file(campaign: Campaign, step: int) -> Path:
+    """Where a step's record lies."""
+    stages = "-".join(campaign.spec.step[step - 1].stages)
+    return campaign.selections / f"{step:02d}-{stages}.json"
+
+
+def selected(campaign: Campaign, step: int) -> Selection | None:
+    """The record of a step, where it has been made."""
+    path = selection_file(campaign, step)
+    if not path.is_file():
+        return None
+    raw = read_json(path)
+    return Selection(
+        raw["step"],
+        tuple(Stage(s) for s in raw["stages"]),
+        tuple(raw["members"]),
+        raw["rule"],
+        tuple(raw["inputs"]),
+        BandPath.from_json(raw["path"]) if raw["path"] else None,
+    )
+
+
+def select(campaign: Campaign, step: int) -> Selection:
+    """Make a step's selection, or return the one on record.
+
+    Raises
+    ------
+    CampaignError
+        Where the earlier steps are not done: a choice among some is not the choice that was asked for.
+    """
+    if (made := selected(campaign, step)) is not None:
+        return made
+    if missing := unfinished(campaign, step - 1) if step > 1 else []:
+        raise CampaignError(
+            f"step {step} cannot be selected: {len(missing)} calculations of step {step - 1} are not done "
+            f"({', '.join(missing[:4])}{', …' if len(missing) > 4 else ''})",
+            mend="run the campaign until they are",
+        )
+    table = campaign.spec.step[step - 1]
+    ranking = _ranking(campaign) if _needs_energies(table.on) else None
+    members = _members(campaign, table.on, ranking)
+    record = {
+        "schema": 1,
+        "step": step,
+        "stages": list(table.stages),
+        "rule": {"on": "all"} if table.on == "all" else table.on.model_dump(),
+        "made": now(),
+        "inputs": [r.to_json() for r in ranking.rows] if ranking else [],
+        "members": members,
+        "path": _path(campaign, members, ranking) if any(s.is_on_a_path for s in table.stages) else None,
+    }
+    write_json(selection_file(campaign, step), record)
+    made = selected(campaign, step)
+    assert made is not None
+    return made
+
+
+def unfinished(campaign: Campaign, step: int) -> list[str]:
+    """The calculations of a step that are not done, ``member/stage``; all of them where it is not selected yet."""
+    selection = selected(campaign, step)
+    if selection is None:
+        return [f"step {step}"]
+    return [
+        f"{member}/{stage}"
+        for member in selection.members
+        for stage in selection.stages
+        if finished(campaign, member, stage) is None
+    ]
+
+
+def finished(campaign: Campaign, member: str, stage: Stage) -> Attempt | None:
+    """The newest attempt of a calculation that is done."""
+    done = [a for a in attempts(campaign.calculation(member, stage)) if (e := a.end) and e["outcome"] == Outcome.DONE]
+    return done[-1] if done else None
+
+
+def _needs_energies(on: Any) -> bool:
+    return isinstance(on, On) and on.lowest > 0
+
+
+def _ranking(campaign: Campaign) -> Ranking:
+    index = Index(campaign)
+    index.collect()
+    return rank(campaign, index.results())
+
+
+def _members(campaign: Campaign, on: Any, ranking: Ranking | None) -> list[str]:
+    if on == "all":
+        return list(campaign.members)
+    named = [campaign.member(label).label for label in on.members]
+    lowest = ranking.lowest(on.lowest) if ranking else []
+    return list(dict.fromkeys([HOST] * on.host + lowest + named))
+
+
+def _path(campaign: Campaign, members: list[str], ranking: Ranking | None) -> dict[str, Any]:
+    """The path of the winner where there is one, else of the first configuration selected, else of the host."""
+    configurations = [m for m in members if m != HOST]
+    owner = ranking.lowest(1)[0] if ranking and ranking.lowest(1) else (configurations or members)[0]
+    return band_path(_last_structure(campaign, owner), owner).to_json()
+
+
+def _last_structure(campaign: Campaign, member: str) -> Any:
+    """The structure that the member's spectra will be computed on: its static one, atoms in the order of POSCAR."""
+    from pymatgen.io.vasp.inputs import Poscar
+
+    from kalloy.structures.crystal import Crystal
+
+    static = finished(campaign, member, Stage.STATIC)
+    if static is None:
+        raise CampaignError(f"{member} has no static structure to lay a band path through", mend="run its static stage")
+    return Crystal.from_pymatgen(Poscar.from_file(static.folder / "CONTCAR", check_for_potcar=False).structure)

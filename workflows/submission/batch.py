@@ -1,0 +1,76 @@
+"""A batch: what goes to a scheduler in one submission. Its manifest is on disk before the scheduler hears of it."""
+
+from __future__ import annotations
+
+import secrets
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from kalloy.errors import InputError
+from kalloy.workflows.attempt import Attempt, now
+from kalloy.workflows.campaign import Campaign
+from kalloy.workflows.files import read_json, write_json, write_text
+from kalloy.workflows.submission.templates import Shell, render
+
+_BASE_32 = "abcdefghijklmnopqrstuvwxyz234567"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A submission's folder: manifest, job script, logs."""
+
+    folder: Path
+    attempts: tuple[Attempt, ...]
+    """By array index."""
+
+    @property
+    def tag(self) -> str:
+        """``k`` and 14 random characters: the job's name at the scheduler, unique for ever."""
+        return self.folder.name
+
+    @property
+    def script(self) -> Path:
+        """The job script."""
+        return self.folder / "job.sh"
+
+    def log(self, index: int) -> Path:
+        """What the job of that index printed."""
+        return self.folder / f"{index}.log"
+
+
+def new_batch(campaign: Campaign, attempts: list[Attempt]) -> Batch:
+    """Write a batch: manifest first, then the job script from the site's template."""
+    scheduler = campaign.spec.machine.scheduler
+    tag = "k" + "".join(secrets.choice(_BASE_32) for _ in range(14))
+    folder = campaign.batches / tag
+    root = campaign.root.resolve()
+    manifest = {
+        "schema": 1,
+        "tag": tag,
+        "made": now(),
+        "scheduler": scheduler,
+        "attempts": [str(a.folder.resolve().relative_to(root)) for a in attempts],
+    }
+    write_json(folder / "manifest.json", manifest)
+    variables = {
+        "tag": tag,
+        "campaign": root.name,
+        "manifest": str(folder.resolve() / "manifest.json"),
+        "kalloy": Shell(f"{shlex.quote(sys.executable)} -m kalloy"),
+        "threads": 1,
+        "setup": [],
+    }
+    write_text(folder / "job.sh", render(f"{scheduler}.sh.j2", campaign.root, variables))
+    return Batch(folder, tuple(attempts))
+
+
+def attempt_of(manifest: Path, index: int) -> Attempt:
+    """The attempt that a manifest gives to an array index."""
+    if not manifest.is_file():
+        raise InputError(f"no manifest '{manifest}'", mend="name a batch's manifest.json")
+    listed = read_json(manifest)["attempts"]
+    if not 0 <= index < len(listed):
+        raise InputError(f"index {index} is not in the manifest's 0–{len(listed) - 1}", where=str(manifest))
+    return Attempt(manifest.resolve().parent.parent.parent / listed[index])
