@@ -136,8 +136,8 @@ def _self() -> dict[str, Any]:
 def is_alive(owner: dict[str, Any]) -> bool:
     """Whether the owner of a claim may still be at work.
 
-    On this machine: whether its process, or any process that it started in its process group, lives. An owner on another
-    machine is taken as alive, for nothing here can tell.
+    On this machine: whether its process, or any process that it started in its process group, lives. An owner on
+    another machine is taken as alive, for nothing here can tell.
     """
     if owner.get("host") not in (None, socket.gethostname()):
         return True

@@ -31,7 +31,9 @@ def driver_lock(root: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise LockedError(f"another driver works on '{root}': {_holder(root)}", mend="wait for it, or end it") from None
+            raise LockedError(
+                f"another driver works on '{root}': {_holder(root)}", mend="wait for it, or end it"
+            ) from None
         except OSError as error:
             mend = "put the campaign on a file system with locks"
             raise LockedError(f"cannot lock: {error.strerror}", where=str(root / LOCK_FILE), mend=mend) from None

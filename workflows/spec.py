@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from kalloy.errors import KalloyError, SpecError
+from kalloy.errors import SpecError
 from kalloy.workflows.inputs.preset import Tag
 from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.validation import explain
@@ -120,6 +120,10 @@ class Spec(_Table):
             for stage in table.stages:
                 if missing := [p for p in stage.parents if p not in seen and p not in stage.optional_parents]:
                     raise ValueError(f"step asks for '{stage}' before its parent '{missing[0]}': put that stage first")
+                if stage.is_on_a_path and any(p in table.stages for p in stage.parents):
+                    raise ValueError(
+                        f"step asks for '{stage}' beside its parent: its path is the winner's, so give it a later step"
+                    )
                 if stage in seen:
                     raise ValueError(f"step asks for '{stage}' twice: name each stage in one step")
                 seen.add(stage)
@@ -172,12 +176,3 @@ def _line_of(key: str, text: str) -> str:
         if key and re.match(rf'\s*\[*\s*"?{re.escape(key)}"?\s*(=|\]|\.)', line):
             return f":{number}"
     return ""
-
-
-def write_spec(path: Path, text: str) -> None:
-    """Write a new kalloy.toml; an existing one is refused."""
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        raise KalloyError(f"'{path}' exists", mend="name another folder") from None

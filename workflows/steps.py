@@ -55,8 +55,12 @@ def selected(campaign: Campaign, step: int) -> Selection | None:
     )
 
 
-def select(campaign: Campaign, step: int) -> Selection:
+def select(campaign: Campaign, step: int, *, allow_missing: bool = False) -> Selection:
     """Make a step's selection, or return the one on record.
+
+    Parameters
+    ----------
+    allow_missing : choose among what is done although other calculations of the earlier step are not; goes on record.
 
     Raises
     ------
@@ -65,11 +69,12 @@ def select(campaign: Campaign, step: int) -> Selection:
     """
     if (made := selected(campaign, step)) is not None:
         return made
-    if missing := unfinished(campaign, step - 1) if step > 1 else []:
+    missing = unfinished(campaign, step - 1) if step > 1 else []
+    if missing and not allow_missing:
         raise CampaignError(
             f"step {step} cannot be selected: {len(missing)} calculations of step {step - 1} are not done "
             f"({', '.join(missing[:4])}{', …' if len(missing) > 4 else ''})",
-            mend="run the campaign until they are",
+            mend="run the campaign until they are, or choose without them: kalloy select --allow-missing",
         )
     table = campaign.spec.step[step - 1]
     ranking = _ranking(campaign) if _needs_energies(table.on) else None
@@ -80,6 +85,7 @@ def select(campaign: Campaign, step: int) -> Selection:
         "stages": list(table.stages),
         "rule": {"on": "all"} if table.on == "all" else table.on.model_dump(),
         "made": now(),
+        "missing": missing,
         "inputs": [r.to_json() for r in ranking.rows] if ranking else [],
         "members": members,
         "path": _path(campaign, members, ranking) if any(s.is_on_a_path for s in table.stages) else None,

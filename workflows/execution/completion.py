@@ -32,8 +32,8 @@ def complete(attempt: Attempt) -> None:
     taken = []
     for stage, takes in written["parents"].items():
         parent = finished_parent(attempt, stage)
-        for what in takes:
-            taken.append({"what": what, "from": f"{stage}/{parent.folder.name}", **_take(attempt, parent, Takes(what))})
+        source = f"{stage}/{parent.folder.name}"
+        taken += [{"what": what, "from": source, **_take(attempt, parent, Takes(what))} for what in takes]
     write_json(attempt.folder / TAKEN, {"schema": 1, "completed": now(), "taken": taken})
 
 
@@ -42,7 +42,9 @@ def finished_parent(attempt: Attempt, stage: str) -> Attempt:
     folder = attempt.folder.parent.parent / stage
     done = [a for a in attempts(folder) if (end := a.end) and end["outcome"] == Outcome.DONE]
     if not done:
-        raise CampaignError(f"parent stage '{stage}' is not done", where=str(attempt.folder), mend=f"run {folder} first")
+        raise CampaignError(
+            f"parent stage '{stage}' is not done", where=str(attempt.folder), mend=f"run {folder} first"
+        )
     return done[-1]
 
 

@@ -41,7 +41,9 @@ def execute(folder: Path, tag: str = "by hand") -> Outcome | None:
     """
     attempt = Attempt(folder.resolve())
     if not (attempt.folder / WRITTEN).is_file():
-        raise InputError(f"'{folder}' is no attempt: it has no {WRITTEN}", mend="name a folder such as K03/c12/relax/a01")
+        raise InputError(
+            f"'{folder}' is no attempt: it has no {WRITTEN}", mend="name a folder such as K03/c12/relax/a01"
+        )
     if (end := attempt.end) is not None:
         return Outcome(end["outcome"])
     command = engine_command(attempt.written["command"])
@@ -93,7 +95,7 @@ def _has_gpaw() -> bool:
 def _mend(program: str) -> str:
     if program == "kalloy-gpaw":
         return "install it with: CC=g++ pip install --no-cache-dir 'kalloy[gpaw]'"
-    return "name the command in kalloy.toml: [site.NAME] commands = { std = \"srun vasp_std\" }"
+    return 'name the command in kalloy.toml: [site.NAME] commands = { std = "srun vasp_std" }'
 
 
 def _run_engine(attempt: Attempt, command: list[str]) -> tuple[Outcome, str | None, list[dict[str, Any]]]:

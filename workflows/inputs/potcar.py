@@ -59,7 +59,11 @@ def potcar_or_spec(choice: PotcarChoice) -> tuple[str, str, list[dict[str, Any]]
     for element, single in zip(choice.elements, potcar, strict=True):
         if single.element != element:
             raise VaspInputError(f"POTCAR block {single.TITEL} stands where POSCAR has {element}")
-    return "POTCAR", str(potcar), [{"titel": single.TITEL, "sha256": single.sha256_computed_file_hash} for single in potcar]
+    return (
+        "POTCAR",
+        str(potcar),
+        [{"titel": single.TITEL, "sha256": single.sha256_computed_file_hash} for single in potcar],
+    )
 
 
 def has_only_spec(folder: Path) -> bool:

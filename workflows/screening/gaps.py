@@ -51,8 +51,8 @@ class MemberGap:
 def member_gap(results: Sequence[CampaignResult]) -> MemberGap | None:
     """Join what the stages of one member say.
 
-    dos and bands run on the charge density of static, so that their eigenvalues share one zero of energy and the extremum
-    over all of them is the member's own. Relaxations take no part: their last basis is not their first.
+    dos and bands run on the charge density of static, so that their eigenvalues share one zero of energy and the
+    extremum over all of them is the member's own. Relaxations take no part: their last basis is not their first.
 
     Returns
     -------

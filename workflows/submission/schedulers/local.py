@@ -15,40 +15,41 @@ PATIENCE = 10.0
 """Seconds between asking a job to end and ending it."""
 
 
+Job = tuple[str, int]
+"""A job's name here: its batch's tag and its index."""
+
+
 @dataclass
 class LocalScheduler:
     """Starts jobs and knows which of its own still run. A job outlives a driver that is killed."""
 
-    _running: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    _started: dict[Job, subprocess.Popen[bytes]] = field(default_factory=dict)
 
-    def submit(self, batch: Batch, index: int) -> None:
+    def submit(self, batch: Batch, index: int) -> Job:
         """Start one job of a batch."""
         with batch.log(index).open("ab") as log:
-            self._running.append(
-                subprocess.Popen(
-                    ["bash", str(batch.script), str(index)],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    start_new_session=True,
-                )
+            process = subprocess.Popen(
+                ["bash", str(batch.script), str(index)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
+        self._started[batch.tag, index] = process
+        return batch.tag, index
 
-    def reap(self) -> int:
-        """How many jobs of this driver still run."""
-        self._running = [job for job in self._running if job.poll() is None]
-        return len(self._running)
+    def running(self) -> set[Job]:
+        """The jobs of this driver that still run."""
+        return {job for job, process in self._started.items() if process.poll() is None}
 
     def stop(self) -> None:
         """End every job of this driver, gently first."""
         for sign in (signal.SIGTERM, signal.SIGKILL):
-            for job in self._running:
-                _signal_group(job.pid, sign)
+            for job in self.running():
+                _signal_group(self._started[job].pid, sign)
             deadline = time.monotonic() + PATIENCE
-            while self.reap() and time.monotonic() < deadline:
+            while self.running() and time.monotonic() < deadline:
                 time.sleep(0.1)
-            if not self._running:
-                return
 
 
 def _signal_group(group: int, sign: signal.Signals) -> None:

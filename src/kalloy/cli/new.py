@@ -1,0 +1,43 @@
+"""``kalloy new``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from kalloy.cli.output import cell_option, dry_run_option, replace_option
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--host", required=True, help="A bundled name or a CIF, POSCAR or other structure file.")
+@replace_option
+@cell_option
+@click.option("--preset", default="laptop", show_default=True, help="smoke, laptop, paper, paper-gamma, or a .yaml file.")
+@click.option("--engine", default="gpaw", show_default=True, type=click.Choice(["gpaw", "vasp"]), help="What computes.")
+@dry_run_option
+def command(
+    folder: Path, host: str, replacements: tuple[str, ...], cell: str, preset: str, engine: str, dry_run: bool
+) -> None:
+    """Make FOLDER a campaign: a kalloy.toml that says what is asked.
+
+    \b
+    kalloy new my-campaign --host Cs4PbBr6 --replace Cs=K:3 --preset paper-gamma --engine vasp
+    """
+    from kalloy.workflows.creation import new_campaign
+    from kalloy.workflows.inputs.writing import warnings_of
+
+    campaign = new_campaign(
+        folder, host, replacements, cell=cell, preset=preset, engine=engine, dry_run=dry_run
+    )
+    sites, configurations = campaign.space.sites, len(campaign.members) - 1
+    click.echo(
+        f"{folder}: {campaign.host.name} ({campaign.host.crystal.formula}, {campaign.host.space_group.symbol}), "
+        f"{configurations} symmetry-distinct configurations on {sites} sites"
+        + (" (dry run: nothing written)" if dry_run else "")
+    )
+    for line in warnings_of(campaign):
+        click.echo(f"warning: {line}", err=True)
+    if not dry_run:
+        click.echo(f"next: look at {folder}/kalloy.toml, then `kalloy run {folder}`")

@@ -1,0 +1,45 @@
+"""``kalloy run``."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from kalloy.cli.output import campaign_argument
+
+
+@click.command()
+@campaign_argument
+@click.option("--retry-failed", is_flag=True, help="Give what failed before one more attempt beside the old one.")
+def command(campaign: str, retry_failed: bool) -> int:
+    """Carry CAMPAIGN through every step until done, then rank it and write its report.
+
+    Stop it whenever you like (Ctrl-C) and type it again: what is done is not done again, and a relaxation
+    goes on from where it was.
+    """
+    from kalloy.cli.progress import Progress, announce
+    from kalloy.cli.rank import print_ranking
+    from kalloy.workflows.campaign import Campaign
+    from kalloy.workflows.report.page import write_report
+    from kalloy.workflows.submission.driver import drive
+
+    signal.signal(signal.SIGTERM, _stop)
+    opened = Campaign(Path(campaign))
+    announce(opened)
+    with Progress(opened) as progress:
+        done = drive(opened, progress, retry_failed=retry_failed)
+    if not done:
+        click.echo("not everything is done; `kalloy status` says why, `kalloy run --retry-failed` tries again", err=True)
+        return 1
+    print_ranking(opened)
+    click.echo(f"report: {write_report(opened)}")
+    return 0
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    """End as Ctrl-C does: the driver's jobs are ended with it."""
+    sys.exit(128 + number)

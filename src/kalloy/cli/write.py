@@ -1,0 +1,54 @@
+"""``kalloy write``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from kalloy.cli.output import campaign_argument, dry_run_option
+
+
+@click.command()
+@campaign_argument
+@click.option("--finish", type=click.Path(path_type=Path), help="Complete one written attempt from its done parents.")
+@dry_run_option
+def command(campaign: str, finish: Path | None, dry_run: bool) -> None:
+    """Write the inputs of every selected calculation of CAMPAIGN that has none.
+
+    A later stage gets its structure and charge density when it starts; `--finish FOLDER` does that by hand.
+    """
+    if finish is not None:
+        _finish(finish)
+        return
+    from kalloy.workflows.campaign import Campaign
+    from kalloy.workflows.inputs.writing import warnings_of
+    from kalloy.workflows.lock import driver_lock
+    from kalloy.workflows.steps import select, selected
+    from kalloy.workflows.submission.board import standings
+    from kalloy.workflows.submission.driver import write_step
+
+    opened = Campaign(Path(campaign))
+    for line in warnings_of(opened):
+        click.echo(f"warning: {line}", err=True)
+    if dry_run:
+        new = [s.label for i in range(1, len(opened.spec.step) + 1) for s in standings(opened, i) if s.attempt is None]
+        first = "" if selected(opened, 1) else " (step 1 is not selected yet: `kalloy select`)"
+        click.echo(f"{len(new)} calculations to write{first}" + "".join(f"\n  {label}" for label in new))
+        return
+    with driver_lock(opened.root):
+        select(opened, 1)
+        for step in range(1, len(opened.spec.step) + 1):
+            if (selection := selected(opened, step)) is not None:
+                click.echo(f"step {step} ({', '.join(selection.stages)}): {write_step(opened, selection)} written")
+
+
+def _finish(folder: Path) -> None:
+    from kalloy.errors import InputError
+    from kalloy.workflows.attempt import WRITTEN, Attempt
+    from kalloy.workflows.execution.completion import complete
+
+    if not (folder / WRITTEN).is_file():
+        raise InputError(f"'{folder}' is no attempt: it has no {WRITTEN}", mend="name one such as K1/c1/static/a01")
+    complete(Attempt(folder.resolve()))
+    click.echo(f"{folder}: complete")

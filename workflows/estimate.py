@@ -1,0 +1,43 @@
+"""About how long a campaign takes, from what its preset was measured to cost."""
+
+from __future__ import annotations
+
+from kalloy.workflows.attempt import State
+from kalloy.workflows.campaign import Campaign
+from kalloy.workflows.inputs.stage import Stage
+from kalloy.workflows.spec import On
+from kalloy.workflows.submission.board import standings
+
+GROWTH = 2.5
+"""Plane-wave cost grows with the number of atoms to a power between 2 and 3 in this range."""
+
+
+def calculations(campaign: Campaign) -> dict[str, int]:
+    """How many calculations of each stage are still to be done, by stage."""
+    left: dict[str, int] = {}
+    for number, table in enumerate(campaign.spec.step, 1):
+        found = standings(campaign, number)
+        for stage in table.stages:
+            mine = [s for s in found if s.stage is stage]
+            open_ = sum(s.state is not State.DONE for s in mine) if mine else _expected(campaign, table.on)
+            left[stage.value] = open_
+    return left
+
+
+def _expected(campaign: Campaign, on: On | str) -> int:
+    if not isinstance(on, On):
+        return len(campaign.members)
+    contents = {m.content for m in campaign.members.values() if not m.is_host}
+    return on.host + on.lowest * len(contents) + len(on.members)
+
+
+def minutes(campaign: Campaign) -> float | None:
+    """About how many minutes are left, all cores free; None where the preset's cost was never measured."""
+    cost = campaign.preset.cost.get(campaign.spec.calculation.engine)
+    if cost is None:
+        return None
+    scale = (len(campaign.host.crystal) / cost.atoms) ** GROWTH
+    left = calculations(campaign)
+    seconds = [cost.cpu_seconds.get(Stage(stage), 0.0) * scale for stage, n in left.items() for _ in range(n)]
+    jobs = campaign.spec.machine.jobs
+    return max(sum(seconds) / jobs, max(seconds, default=0.0)) / 60
