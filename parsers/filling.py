@@ -1,0 +1,100 @@
+"""How many bands are filled, by spin channel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kalloy.parsers.bands import Bands
+
+WHOLE_NELECT = 1e-3
+"""Bands; how far from an integer a filling given by the number of electrons may be."""
+WHOLE_COUNTED = 0.05
+"""Bands; likewise where occupations are counted, for smearing lets electrons pass between channels. A metal with so
+small a remainder still shows itself: its bands overlap."""
+_ELECTRONS_MISSED = 0.05
+
+
+@dataclass(frozen=True)
+class Filling:
+    """Filled bands of each spin channel."""
+
+    bands: tuple[float, ...] | None
+    """One number a channel, or None where it cannot be known."""
+    whole: bool = False
+    """Whether each is an integer within what counting can tell."""
+    warnings: tuple[str, ...] = ()
+    """Doubts, in words."""
+
+
+def count_filling(sets: Sequence[Bands], nelect: float | None) -> Filling:
+    """Fill the bands of one calculation.
+
+    With one channel the number of electrons decides; with two, weights times occupations, channel by channel.
+    Where occupations are unknown the lowest states of both channels are filled; where they fill whole bands but
+    contradict the number of electrons they are believed, for they are what the program used.
+
+    Parameters
+    ----------
+    sets : bands on mesh and path; those that take part in the integration are counted.
+    nelect : number of electrons of the cell, or None.
+    """
+    bands = next((b for b in sets if b.source == "mesh"), sets[0])
+    counted = counted_electrons(bands)
+    if nelect is None and counted is None:
+        return Filling(None, warnings=("neither the number of electrons nor occupations are known",))
+    warnings: tuple[str, ...] = ()
+    disagree = counted is not None and nelect is not None and abs(sum(counted) - nelect) > _ELECTRONS_MISSED
+    if disagree and counted is not None:
+        warnings = (f"the occupations hold {sum(counted):.3f} electrons where NELECT is {nelect:g}",)
+    if bands.spins == 1:
+        return _one_channel(bands, counted, None if disagree and _is_whole(bands, counted) else nelect, warnings)
+    if counted is None:
+        assert nelect is not None
+        filled = fill_lowest(bands, nelect)
+        warnings += ("the spin channels were filled from below, for their occupations are not known",)
+    else:
+        filled = tuple(n / bands.electrons_per_band for n in counted)
+    whole = all(abs(n - round(n)) <= WHOLE_COUNTED for n in filled)
+    return Filling(filled, whole, warnings)
+
+
+def _is_whole(bands: Bands, counted: tuple[float, ...] | None) -> bool:
+    filled = sum(counted or (np.nan,)) / bands.electrons_per_band
+    return bool(abs(filled - np.round(filled)) <= WHOLE_COUNTED)
+
+
+def _one_channel(
+    bands: Bands, counted: tuple[float, ...] | None, nelect: float | None, warnings: tuple[str, ...]
+) -> Filling:
+    filled = (nelect if nelect is not None else sum(counted or ())) / bands.electrons_per_band
+    tolerance = WHOLE_NELECT if nelect is not None else WHOLE_COUNTED
+    return Filling((filled,), abs(filled - round(filled)) <= tolerance, warnings)
+
+
+def counted_electrons(bands: Bands) -> tuple[float, ...] | None:
+    """Electrons of each channel by weights and occupations, or None where those are unknown."""
+    weights = np.nan_to_num(bands.weights)
+    if weights.sum() <= 0:
+        return None
+    taken = weights > 0
+    per_k = bands.occupations[:, taken].sum(axis=2) @ (weights[taken] / weights.sum())
+    electrons = per_k * bands.electrons_per_band
+    if not np.isfinite(electrons).all() or electrons.sum() <= 0:
+        return None
+    return tuple(electrons.tolist())
+
+
+def fill_lowest(bands: Bands, nelect: float) -> tuple[float, ...]:
+    """Bands filled in each channel when electrons go into the lowest states of all channels and k-points."""
+    weights = np.nan_to_num(bands.weights)
+    weights = weights / weights.sum() if weights.sum() > 0 else np.full(len(weights), 1 / len(weights))
+    shape = bands.eigenvalues.shape
+    capacity = np.broadcast_to(weights[None, :, None], shape).ravel() * bands.electrons_per_band
+    spin = np.broadcast_to(np.arange(shape[0])[:, None, None], shape).ravel()
+    order = np.argsort(bands.eigenvalues.ravel(), kind="stable")
+    room = nelect - np.concatenate([[0.0], np.cumsum(capacity[order])[:-1]])
+    taken = np.clip(room, 0.0, capacity[order])
+    return tuple(float(taken[spin[order] == s].sum()) / bands.electrons_per_band for s in range(shape[0]))

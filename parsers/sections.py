@@ -1,0 +1,233 @@
+"""The short sections of vasprun.xml: settings, atoms, structures, energies, each from its own text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kalloy.parsers.elements import element_symbol
+from kalloy.parsers.model import Atoms, Floats, Header, KPoints, Settings, Value
+from kalloy.parsers.scanning import to_float
+from kalloy.parsers.source import MalformedError
+from kalloy.parsers.tables import read_rows
+from kalloy.structures.crystal import Crystal
+
+_ITEM = re.compile(rb"<(i|v)\b([^>]*)>(.*?)</\1>|<(separator)\b([^>]*)>|</(separator)>", re.DOTALL)
+_NAME = re.compile(rb'name\s*=\s*"([^"]*)"')
+_TYPE = re.compile(rb'type\s*=\s*"([^"]*)"')
+_CELL = re.compile(rb"<c>(.*?)</c>", re.DOTALL)
+_ROW = re.compile(rb"<rc>(.*?)</rc>", re.DOTALL)
+_VARRAY = re.compile(rb"<varray\b([^>]*)>(.*?)</varray>", re.DOTALL)
+_ENERGY = re.compile(rb'<i name="(e_fr_energy|e_wo_entrp|e_0_energy)">(.*?)</i>')
+_STARS = re.compile(r"\*+")
+
+
+def text(raw: bytes) -> str:
+    """As VASP declares its files: Latin-1; without outer blanks."""
+    return raw.decode("latin-1").strip()
+
+
+def settings(section: bytes) -> Settings:
+    """``<i>`` and ``<v>`` items by name; where a name comes twice, the first one, which is the general one.
+
+    ``NELM`` stands again among the response functions, where it means something else.
+    """
+    found: dict[str, Value] = {}
+    for match in _ITEM.finditer(section):
+        if match.group(1) is None:
+            continue
+        name, kind = _attribute(_NAME, match.group(2)), _attribute(_TYPE, match.group(2)) or "float"
+        if name and name not in found:
+            found[name] = _value(text(match.group(3)), kind, vector=match.group(1) == b"v")
+    return found
+
+
+def _attribute(pattern: re.Pattern[bytes], attributes: bytes) -> str | None:
+    match = pattern.search(attributes)
+    return text(match.group(1)) if match else None
+
+
+def _value(written: str, kind: str, vector: bool) -> Value:
+    if not vector:
+        return _scalar(written, kind)
+    return tuple(_scalar(word, kind) for word in written.split())
+
+
+def _scalar(written: str, kind: str) -> str | int | float | bool | None:
+    """One setting by its declared type; None where it did not fit its field (``******``) or is damaged."""
+    if kind == "string":
+        return written
+    if kind == "logical":
+        return {"T": True, "F": False}.get(written[:1].upper())
+    if _STARS.fullmatch(written) or not written:
+        return None
+    try:
+        return int(written) if kind == "int" else to_float(written.encode("latin-1"))
+    except ValueError:
+        return None
+
+
+def header(section: bytes) -> Header:
+    """``<generator>``."""
+    said = settings(section)
+    words = {name: str(said[name]) for name in ("program", "version", "date", "time") if said.get(name)}
+    return Header(**words)
+
+
+def varrays(section: bytes) -> Mapping[str, bytes]:
+    """The texts of ``<varray>`` elements by name; the first where a name comes twice."""
+    found: dict[str, bytes] = {}
+    for match in _VARRAY.finditer(section):
+        found.setdefault(_attribute(_NAME, match.group(1)) or "", match.group(2))
+    return found
+
+
+def matrix(raw: bytes, columns: int = 3) -> Floats:
+    """A table of rows of a given width.
+
+    Raises
+    ------
+    MalformedError
+        If it is not.
+    """
+    rows = read_rows(raw)
+    if rows.shape[1] != columns:
+        raise MalformedError(f"rows of {rows.shape[1]} numbers where {columns} belong")
+    return rows
+
+
+def kpoints(section: bytes) -> KPoints:
+    """``<kpoints>``.
+
+    Raises
+    ------
+    MalformedError
+        If coordinates and weights do not match.
+    """
+    arrays = varrays(section)
+    if "kpointlist" not in arrays:
+        raise MalformedError("no k-point list")
+    coordinates = matrix(arrays["kpointlist"])
+    weights = matrix(arrays["weights"], 1)[:, 0] if "weights" in arrays else np.full(len(coordinates), np.nan)
+    if len(weights) != len(coordinates):
+        raise MalformedError(f"{len(weights)} weights for {len(coordinates)} k-points")
+    generation = re.search(rb'<generation\b[^>]*param\s*=\s*"([^"]*)"[^>]*>(.*?)</generation>', section, re.DOTALL)
+    if generation is None:
+        return KPoints(coordinates, weights)
+    said = settings(generation.group(2))
+    divisions = said.get("divisions")
+    wanted = divisions if isinstance(divisions, tuple) else (divisions,)
+    corners = re.findall(rb"<v>(.*?)</v>", generation.group(2))
+    return KPoints(
+        coordinates,
+        weights,
+        text(generation.group(1)),
+        tuple(d for d in wanted if isinstance(d, int)),
+        read_rows(b"".join(b"<v>" + c + b"</v>" for c in corners)) if len(corners) > 1 else None,
+    )
+
+
+def atoms(section: bytes) -> Atoms:
+    """``<atominfo>``.
+
+    Raises
+    ------
+    MalformedError
+        If atoms and types do not match.
+    """
+    listed = re.search(rb'<array name="atoms"[^>]*>(.*?)</array>', section, re.DOTALL)
+    typed = re.search(rb'<array name="atomtypes"[^>]*>(.*?)</array>', section, re.DOTALL)
+    if listed is None or typed is None:
+        raise MalformedError("no list of atoms and types")
+    try:
+        of_atom = [[text(c) for c in _CELL.findall(row)] for row in _ROW.findall(listed.group(1))]
+        of_type = [[text(c) for c in _CELL.findall(row)] for row in _ROW.findall(typed.group(1))]
+        types = tuple(int(cells[1]) - 1 for cells in of_atom)
+        titles = tuple(cells[4] if len(cells) > 4 else "" for cells in of_type)
+        written = tuple(cells[1] for cells in of_type)
+        elements = tuple(element_symbol(w, t) for w, t in zip(written, titles, strict=True))
+        return Atoms(
+            tuple(elements[t] for t in types),
+            types,
+            elements,
+            tuple(to_float(cells[2].encode()) for cells in of_type),
+            tuple(to_float(cells[3].encode()) for cells in of_type),
+            titles,
+            written,
+        )
+    except (IndexError, ValueError) as error:
+        raise MalformedError(f"the list of atoms cannot be read ({error})") from None
+
+
+def structure(section: bytes, species: tuple[str, ...]) -> Crystal:
+    """``<structure>``.
+
+    Raises
+    ------
+    MalformedError
+        If cell or positions are missing or do not match the atoms.
+    """
+    arrays = varrays(section)
+    if "basis" not in arrays or "positions" not in arrays:
+        raise MalformedError("a structure without cell or positions")
+    lattice, positions = matrix(arrays["basis"]), matrix(arrays["positions"])
+    if lattice.shape != (3, 3) or len(positions) != len(species):
+        raise MalformedError(f"a structure of {len(positions)} positions for {len(species)} atoms")
+    if not (np.isfinite(lattice).all() and abs(np.linalg.det(lattice)) > 0):
+        raise MalformedError("a cell without volume")
+    return Crystal(lattice, species, positions)
+
+
+def mobile(section: bytes, count: int) -> NDArray[np.bool_] | None:
+    """Which coordinates may move, shape (atoms, 3), or None where the structure does not say."""
+    raw = varrays(section).get("selective")
+    if raw is None:
+        return None
+    flags = [word == b"T" for word in re.findall(rb"\b[TF]\b", raw)]
+    return np.array(flags).reshape(-1, 3) if len(flags) == 3 * count else None
+
+
+def energies(section: bytes) -> dict[str, float]:
+    """The energies of an ``<energy>`` block by the names that VASP gives them, eV."""
+    found: dict[str, float] = {}
+    for name, written in _ENERGY.findall(section):
+        try:
+            found[name.decode()] = to_float(written.strip())
+        except ValueError:
+            raise MalformedError(f"the energy {name.decode()} is no number") from None
+    return found
+
+
+def final_energies(found: Mapping[str, float], version: str | None) -> tuple[float, float | None, float]:
+    """Sort the last energy block of an ionic step into F, E and E(σ→0).
+
+    Up to 6.0.8 VASP writes E(σ→0) under ``e_wo_entrp`` and the entropy term under ``e_0_energy``. E(σ→0) lies
+    between F and E, which tells the two apart whatever the version string says; only where the energies are as
+    small as an entropy term does the version decide.
+
+    Returns
+    -------
+    F, E (None where the block does not give it), E(σ→0), all eV.
+
+    Raises
+    ------
+    MalformedError
+        If one of the three is missing.
+    """
+    try:
+        free, without, zero = (found[k] for k in ("e_fr_energy", "e_wo_entrp", "e_0_energy"))
+    except KeyError as error:
+        raise MalformedError(f"an energy block without {error.args[0]}") from None
+    slack = 2e-7 + 1e-7 * abs(free - without)
+    between = min(free, without) - slack <= zero <= max(free, without) + slack
+    if between and not (abs(zero) < 1.0 and _mixes_energies_up(version)):
+        return free, without, zero
+    return free, None, without
+
+
+def _mixes_energies_up(version: str | None) -> bool:
+    numbers = re.match(r"(\d+)\.(\d+)", version or "")
+    return numbers is not None and (int(numbers[1]), int(numbers[2])) < (6, 1)
