@@ -15,7 +15,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import combinations
+from operator import or_
 from typing import NamedTuple
 
 from kalloy.structures.symmetry import Permutation
@@ -53,13 +55,11 @@ class Operation:
     """
 
     image: tuple[int, ...]
-    """By site: the bit of the site on which it lands."""
-    before: tuple[int, ...]
-    """By bit length: the sites that land before the site of that bit length."""
-    onto: tuple[int, ...]
-    """By bit length: the one site that lands on it."""
-    backward: int
-    """The sites that land before themselves."""
+    """By site: the bit of the site on which it lands; for the site N, which is none, zero."""
+    split: tuple[tuple[int, int], ...]
+    """By bit length: the sites that do not land before the site of that bit length, and the one that lands on it."""
+    forward: int
+    """The sites that do not land before themselves."""
     still: int
     """The sites that land on themselves."""
 
@@ -71,18 +71,21 @@ class Operation:
         source = [0] * size
         for site, landed in enumerate(permutation):
             source[landed] = site
-        before, onto = [0] * (size + 1), [0] * (size + 1)
-        passed = 0
+        split = [(0, 0)] * (size + 1)
+        remaining = (1 << size) - 1
         for landed in range(size):
-            before[size - landed], onto[size - landed] = passed, bit[source[landed]]
-            passed |= bit[source[landed]]
+            split[size - landed] = remaining, bit[source[landed]]
+            remaining ^= bit[source[landed]]
         return cls(
-            tuple(bit[landed] for landed in permutation),
-            tuple(before),
-            tuple(onto),
-            sum(bit[site] for site, landed in enumerate(permutation) if landed < site),
+            (*(bit[landed] for landed in permutation), 0),
+            tuple(split),
+            sum(bit[site] for site, landed in enumerate(permutation) if landed >= site),
             sum(bit[site] for site, landed in enumerate(permutation) if landed == site),
         )
+
+
+Image = tuple[Operation, int]
+"""An operation, and what it makes of the sites chosen so far."""
 
 
 def orbits(permutations: Sequence[Permutation], count: int) -> Iterator[Orbit]:
@@ -109,90 +112,87 @@ def _orbits(permutations: Sequence[Permutation], count: int) -> Iterator[Orbit]:
         yield 0, 1
         return
     identity = tuple(range(size))
-    operations = [Operation.of(p) for p in permutations if tuple(p) != identity]
-    for prefix, last, fixing in _families(size, [(g, 0) for g in operations], 0, size, count):
+    images = [(Operation.of(p), 0) for p in permutations if tuple(p) != identity]
+    for prefix, last, fixing in _families(size, images, 0, size, (1 << size) - 1, count):
+        symmetric = reduce(or_, fixing, 0)
         while last:
             bit = 1 << (last.bit_length() - 1)
             last ^= bit
-            if fixing:
+            if bit & symmetric:
                 yield prefix | bit, order // (1 + sum([1 for fixed in fixing if fixed & bit]))
             else:
                 yield prefix | bit, order
 
 
-def _families(size: int, images: list[tuple[Operation, int]], prefix: int, free: int, missing: int) -> Iterator[Family]:
+def _families(size: int, images: list[Image], prefix: int, site: int, behind: int, missing: int) -> Iterator[Family]:
     """The canonical choices that begin with a canonical prefix.
 
     Parameters
     ----------
-    images : the operations that can still matter, each with its image of the prefix.
-    free : how many sites lie behind the prefix's last one.
+    images : the operations that can still matter, each with its image of the prefix without its last site.
+    site : the prefix's last site; N, whose bit is nowhere, where the prefix is empty.
+    behind : the sites behind it.
     missing : how many sites are still to be added, at least one.
     """
     if missing == 1:
-        family = _completed(images, prefix, (1 << free) - 1)
-        if family.last:
-            yield family
+        last, fixing = _completing(images, prefix, site, behind)
+        if last:
+            yield Family(prefix, last, fixing)
         return
-    allowed, images = _narrowed(images, prefix, (1 << free) - 1, missing)
+    allowed, images = _continuing(images, prefix, site, behind)
+    allowed &= ~((1 << (missing - 1)) - 1)
     while allowed:
         length = allowed.bit_length()
-        bit, site = 1 << (length - 1), size - length
+        bit = 1 << (length - 1)
         allowed ^= bit
-        extended = [(g, image | g.image[site]) for g, image in images]
-        yield from _families(size, extended, prefix | bit, length - 1, missing - 1)
+        yield from _families(size, images, prefix | bit, size - length, bit - 1, missing - 1)
 
 
-def _narrowed(
-    images: list[tuple[Operation, int]], prefix: int, behind: int, missing: int
-) -> tuple[int, list[tuple[Operation, int]]]:
-    """The sites that may follow a prefix, and the operations that can matter to what follows."""
-    allowed = behind & ~((1 << (missing - 1)) - 1)
-    relevant = []
-    for pair in images:
-        operation, image = pair
-        difference = image ^ prefix
-        if not difference:
-            allowed &= ~operation.backward
-            relevant.append(pair)
-        else:
-            length = difference.bit_length()
-            before, onto = operation.before[length], operation.onto[length]
-            allowed &= ~before
-            if onto & behind:
-                if image | (1 << (length - 1)) > prefix | onto:
-                    allowed &= ~onto
-                relevant.append(pair)
-            elif before & behind:
-                relevant.append(pair)
+def _continuing(images: list[Image], prefix: int, site: int, behind: int) -> tuple[int, list[Image]]:
+    """The sites that may follow a prefix, and the operations that can matter to what follows, their images complete."""
+    allowed, relevant = behind, []
+    for operation, image in images:
+        image |= operation.image[site]
+        if image == prefix:
+            allowed &= operation.forward
+            relevant.append((operation, image))
+            continue
+        length = (image ^ prefix).bit_length()
+        remaining, onto = operation.split[length]
+        allowed &= remaining
+        if onto & behind:
+            if image | (1 << (length - 1)) > prefix | onto:
+                allowed &= ~onto
+            relevant.append((operation, image))
+        elif behind & ~remaining:
+            relevant.append((operation, image))
         if not allowed:
-            return 0, []
+            break
     return allowed, relevant
 
 
-def _completed(images: list[tuple[Operation, int]], prefix: int, behind: int) -> Family:
-    """The family of a prefix that lacks one site: as ``_narrowed``, noting who fixes what is complete."""
+def _completing(images: list[Image], prefix: int, site: int, behind: int) -> tuple[int, list[int]]:
+    """The sites that complete a prefix, and for each operation that fixes anything, those with which it does."""
     allowed, fixing = behind, []
     for operation, image in images:
-        difference = image ^ prefix
-        if not difference:
-            allowed &= ~operation.backward
-            fixed = operation.still & allowed
-        else:
-            length = difference.bit_length()
-            allowed &= ~operation.before[length]
-            fixed = operation.onto[length] & allowed
-            if fixed:
-                ours, theirs = prefix | fixed, image | (1 << (length - 1))
-                if theirs > ours:
-                    allowed ^= fixed
-                if theirs != ours:
-                    fixed = 0
-        if fixed:
-            fixing.append(fixed)
+        image |= operation.image[site]
+        if image == prefix:
+            allowed &= operation.forward
+            if fixed := operation.still & allowed:
+                fixing.append(fixed)
+            continue
+        length = (image ^ prefix).bit_length()
+        remaining, onto = operation.split[length]
+        allowed &= remaining
+        if onto & allowed:
+            ours, theirs = prefix | onto, image | (1 << (length - 1))
+            if theirs > ours:
+                allowed ^= onto
+            elif theirs == ours:
+                fixing.append(onto)
         if not allowed:
             break
-    return Family(prefix, allowed, fixing)
+    return allowed, fixing
 
 
 def nested_orbits(
