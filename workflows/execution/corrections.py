@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 NUMERICAL_PATH = frozenset({
-    "ALGO", "IALGO", "AMIX", "BMIX", "AMIX_MAG", "BMIX_MAG", "AMIN", "IMIX", "MAXMIX", "TIME", "NELM", "NELMDL", "NELMIN",
-    "POTIM", "IBRION", "NCORE", "NPAR", "KPAR", "NSIM", "LPLANE", "LSCALAPACK", "LSCALU", "ISTART",
+    "ALGO", "IALGO", "AMIX", "BMIX", "AMIX_MAG", "BMIX_MAG", "AMIN", "IMIX", "MAXMIX", "TIME", "NELM", "NELMDL",
+    "NELMIN", "POTIM", "IBRION", "NCORE", "NPAR", "KPAR", "NSIM", "LPLANE", "LSCALAPACK", "LSCALU", "ISTART",
 })  # fmt: skip
 """INCAR tags that change how a solution is found, not which."""
 

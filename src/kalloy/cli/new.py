@@ -14,7 +14,9 @@ from kalloy.cli.output import cell_option, dry_run_option, replace_option
 @click.option("--host", required=True, help="A bundled name or a CIF, POSCAR or other structure file.")
 @replace_option
 @cell_option
-@click.option("--preset", default="laptop", show_default=True, help="smoke, laptop, paper, paper-gamma, or a .yaml file.")
+@click.option(
+    "--preset", default="laptop", show_default=True, help="smoke, laptop, paper, paper-gamma, or a .yaml file."
+)
 @click.option("--engine", default="gpaw", show_default=True, type=click.Choice(["gpaw", "vasp"]), help="What computes.")
 @dry_run_option
 def command(
@@ -28,9 +30,7 @@ def command(
     from kalloy.workflows.creation import new_campaign
     from kalloy.workflows.inputs.writing import warnings_of
 
-    campaign = new_campaign(
-        folder, host, replacements, cell=cell, preset=preset, engine=engine, dry_run=dry_run
-    )
+    campaign = new_campaign(folder, host, replacements, cell=cell, preset=preset, engine=engine, dry_run=dry_run)
     sites, configurations = campaign.space.sites, len(campaign.members) - 1
     click.echo(
         f"{folder}: {campaign.host.name} ({campaign.host.crystal.formula}, {campaign.host.space_group.symbol}), "

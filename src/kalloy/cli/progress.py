@@ -26,10 +26,11 @@ HEARTBEAT = 30.0
 def announce(campaign: Campaign) -> None:
     """Say what will be done and about how long it takes."""
     spec, host = campaign.spec, campaign.host
+    how = f"preset {spec.calculation.preset}, engine {spec.calculation.engine}"
     left = {stage: n for stage, n in calculations(campaign).items() if n}
     click.echo(
         f"{campaign.root}: {host.name}, {host.crystal.formula} ({host.space_group.symbol}), host and "
-        f"{len(campaign.members) - 1} configurations; preset {spec.calculation.preset}, engine {spec.calculation.engine}"
+        f"{len(campaign.members) - 1} configurations; {how}"
     )
     if not left:
         click.echo("every calculation is done")
@@ -84,7 +85,9 @@ class Progress:
             self._clear()
             spent = self._spent(standing)
             again = " (from before)" if first else ""
-            click.echo(f"  {self._clock()} {label}: {state}{spent}{again}" + (f": {standing.cause}" if standing.cause else ""))
+            click.echo(
+                f"  {self._clock()} {label}: {state}{spent}{again}" + (f": {standing.cause}" if standing.cause else "")
+            )
 
     def _spent(self, standing: Standing) -> str:
         end = standing.attempt.end if standing.attempt else None

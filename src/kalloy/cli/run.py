@@ -33,7 +33,9 @@ def command(campaign: str, retry_failed: bool) -> int:
     with Progress(opened) as progress:
         done = drive(opened, progress, retry_failed=retry_failed)
     if not done:
-        click.echo("not everything is done; `kalloy status` says why, `kalloy run --retry-failed` tries again", err=True)
+        click.echo(
+            "not everything is done; `kalloy status` says why, `kalloy run --retry-failed` tries again", err=True
+        )
         return 1
     print_ranking(opened)
     click.echo(f"report: {write_report(opened)}")
