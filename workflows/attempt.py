@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -69,11 +71,9 @@ class Attempt:
 
     @property
     def owner(self) -> dict[str, Any] | None:
-        """Who claimed it; an empty record where the claim's writer was killed in between."""
-        if not (self.folder / CLAIM).is_dir():
-            return None
+        """Who claimed it."""
         path = self.folder / CLAIM / "owner.json"
-        return read_json(path) if path.is_file() else {}
+        return read_json(path) if path.is_file() else None
 
     @property
     def state(self) -> State:
@@ -113,13 +113,18 @@ def now() -> str:
 def claim(attempt: Attempt, **who: Any) -> bool:
     """Make the attempt ours; False where somebody else has it.
 
-    The fence is the atomic ``mkdir``; the owner's record inside says who.
+    The fence is the atomic renaming of a folder that holds the owner's record: it fails where a claim is there, and
+    no claim is ever seen without its owner.
     """
+    mine = attempt.folder / f".{CLAIM}.{socket.gethostname()}.{os.getpid()}"
+    write_json(mine / "owner.json", {**_self(), "since": now(), **who})
     try:
-        (attempt.folder / CLAIM).mkdir()
-    except FileExistsError:
+        mine.rename(attempt.folder / CLAIM)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        shutil.rmtree(mine)
         return False
-    write_json(attempt.folder / CLAIM / "owner.json", {**_self(), "since": now(), **who})
     return True
 
 
@@ -139,9 +144,9 @@ def is_alive(owner: dict[str, Any]) -> bool:
     On this machine: whether its process, or any process that it started in its process group, lives. An owner on
     another machine is taken as alive, for nothing here can tell.
     """
-    if owner.get("host") not in (None, socket.gethostname()):
+    if owner["host"] != socket.gethostname():
         return True
-    if not owner or owner["boot"] != _boot():
+    if owner["boot"] != _boot():
         return False
     started = process_start(owner["pid"])
     if started is not None:

@@ -11,6 +11,7 @@ from kalloy.errors import InputError
 from kalloy.structures.substitution import Substitution, parse_replacement
 from kalloy.workflows.campaign import SPEC_FILE, Campaign
 from kalloy.workflows.files import write_text
+from kalloy.workflows.inputs.preset import load_preset
 from kalloy.workflows.spec import parse_spec
 
 STEPS = """\
@@ -25,12 +26,20 @@ on = { host = true, lowest = 1 }
 
 
 def new_campaign(
-    folder: Path, host: str, replacements: Sequence[str], *, cell: str, preset: str, engine: str, dry_run: bool = False
+    folder: Path,
+    host: str,
+    replacements: Sequence[str],
+    *,
+    cell: str,
+    preset: str,
+    engine: str | None,
+    dry_run: bool = False,
 ) -> Campaign:
     """Make a campaign folder that holds its kalloy.toml.
 
     Parameters
     ----------
+    engine : ``gpaw`` or ``vasp``; None for the preset's own.
     host : a bundled name or a file; a file is named by its absolute path.
     dry_run : validate and write nothing.
 
@@ -44,7 +53,8 @@ def new_campaign(
     if folder.exists() and not folder.is_dir():
         raise InputError(f"'{folder}' is a file", mend="name another folder")
     structure = str(Path(host).resolve()) if Path(host).is_file() else host
-    text = spec_text(structure, [parse_replacement(r) for r in replacements], cell, preset, engine)
+    chosen = engine or load_preset(preset).engine
+    text = spec_text(structure, [parse_replacement(r) for r in replacements], cell, preset, chosen)
     campaign = Campaign(folder, parse_spec(tomllib.loads(text), "the options"))
     if not dry_run:
         folder.mkdir(parents=True, exist_ok=True)

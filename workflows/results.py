@@ -134,7 +134,7 @@ def _mesh(kpoints: Any) -> str | None:
         return None
     if len(kpoints.divisions) == 3:
         return f"{kpoints.generation} {'x'.join(map(str, kpoints.divisions))}"
-    return f"{len(kpoints.points)} points"
+    return f"{len(kpoints.weights)} points"
 
 
 def _largest_row(forces: Any) -> float | None:

@@ -116,7 +116,7 @@ def _run_engine(attempt: Attempt, command: list[str]) -> tuple[Outcome, str | No
         directory=str(attempt.folder),
         terminate_on_nonzero_returncode=True,
     )
-    failure = None
+    failure: str | None = None
     try:
         custodian.run()
     except (CustodianError, RuntimeError) as error:
@@ -125,8 +125,8 @@ def _run_engine(attempt: Attempt, command: list[str]) -> tuple[Outcome, str | No
     if refused := [line for c in corrections for line in c["refused"]]:
         cause = f"custodian would change physics ({'; '.join(refused)}): decide, and set the tag yourself"
         return Outcome.NEEDS_DECISION, cause, corrections
-    cause = _verdict(attempt.folder, failure)
-    return (Outcome.FAILED if cause else Outcome.DONE), cause, corrections
+    why = _verdict(attempt.folder, failure)
+    return (Outcome.FAILED if why else Outcome.DONE), why, corrections
 
 
 def _plain(correction: dict[str, Any]) -> dict[str, Any]:

@@ -57,6 +57,8 @@ class Preset(BaseModel):
     dated: str
     summary: str
     parent: str | None = None
+    engine: Literal["vasp", "gpaw"] = "vasp"
+    """The engine that the settings were made for; a new campaign takes it unless told otherwise."""
     incar: dict[Literal["all"] | Stage, dict[str, Tag]]
     kpoints: dict[Stage, MeshSettings | LineSettings]
     potcar: dict[str, str] = Field(default_factory=dict)

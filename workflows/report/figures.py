@@ -30,9 +30,9 @@ FORMATS = ("svg", "pdf", "png")
 @contextmanager
 def style() -> Iterator[None]:
     """kalloy's matplotlib style, for the block only."""
-    import matplotlib
+    from matplotlib import style as styles
 
-    with as_file(files(__package__) / "style.mplstyle") as path, matplotlib.style.context(path):
+    with as_file(files("kalloy.workflows.report") / "style.mplstyle") as path, styles.context(path):
         yield
 
 
@@ -186,6 +186,8 @@ def draw_energies(ranking: Ranking, folder: Path, name: str) -> Path | None:
     rows = [r for r in ranking.rows if r.rank is not None and r.relative_meV_fu is not None]
     if not rows:
         return None
+    from matplotlib.ticker import MaxNLocator
+
     with style():
         figure = new_figure(7.2, 2.8)
         axes = figure.subplots()
@@ -203,7 +205,7 @@ def draw_energies(ranking: Ranking, folder: Path, name: str) -> Path | None:
         axes.set(
             xlabel="rank", ylabel="ΔE (meV per formula unit)", title="Energies of the configurations; area: degeneracy"
         )
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.margins(x=0.15, y=0.2)
         if len(contents) > 1:
             axes.legend()

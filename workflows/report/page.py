@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kalloy.workflows.campaign import HOST, Campaign
 from kalloy.workflows.files import write_text
 from kalloy.workflows.index import Index
 from kalloy.workflows.inputs.preset import MeshSettings
+from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.report.figures import draw_energies, draw_spectra, write_bands
 from kalloy.workflows.report.spectra import spectra_of
 from kalloy.workflows.screening.ranking import Ranking, rank
 from kalloy.workflows.screening.tables import COLUMNS, as_csv, doubts, reference_rows, table_row
 
 if TYPE_CHECKING:
-    from kalloy.workflows.campaign import Campaign
+    from kalloy.workflows.results import CampaignResult
 
 
 def write_report(campaign: Campaign) -> Path:
@@ -92,14 +94,14 @@ def _substitutions(campaign: Campaign) -> str:
     return ", ".join(f"{t.with_} on {t.replace}" for t in campaign.spec.substitution)
 
 
-def _facts(campaign: Campaign, results: Any) -> list[tuple[str, str]]:
+def _facts(campaign: Campaign, results: Mapping[tuple[str, Stage], CampaignResult]) -> list[tuple[str, str]]:
     from kalloy import __version__
 
     host = campaign.host
     engines = sorted({f"{r.settings['program']} {r.settings['version']}" for r in results.values() if r.settings})
     done = sum(r.is_usable for r in results.values())
     return [
-        ("host", f"{host.name}, {host.crystal.formula}, {host.space_group.symbol}; {host.source}"),
+        ("host", f"{host.name}, {campaign.members[HOST].crystal.formula}, {host.space_group.symbol}; {host.source}"),
         ("cell", f"{host.cell}: {len(host.crystal)} atoms, {campaign.space.sites} sites to substitute"),
         ("configurations", f"{len(campaign.members) - 1} symmetry-distinct"),
         ("calculations", f"{done} of {len(results)} done and converged by their own criteria"),

@@ -40,7 +40,7 @@ class Ranked:
     """Against the host's, computed alike."""
     gap: MemberGap | None
     gap_shift_eV: float | None
-    """Against the host's gap, where both were read from the same stages."""
+    """Against the host's gap, both read from the stages that both have."""
     note: str
     """Why it is not ranked, or what to doubt."""
 
@@ -150,16 +150,16 @@ def _row(
         volume_A3=volume,
         volume_change_percent=100 * (volume / host.volume_A3 - 1) if host and host.volume_A3 and volume else None,
         gap=gap,
-        gap_shift_eV=_shift(gap, host),
+        gap_shift_eV=_shift(member.label, results) if host else None,
         note="" if static.is_usable else f"not ranked: {static.cause}",
     )
 
 
-def _shift(gap: MemberGap | None, host: Ranked | None) -> float | None:
-    """A shift between gaps read from different k-points would be the k-points' and not the alloy's."""
-    if gap is None or host is None or host.gap is None or gap.source != host.gap.source:
-        return None
-    return gap.gap_eV - host.gap.gap_eV
+def _shift(member: str, results: Results) -> float | None:
+    """Between the gaps that the stages of both offer: one between different k-points would be the k-points' own."""
+    both = [s for s in READ_FROM if (member, s) in results and (HOST, s) in results]
+    gap, host = (member_gap([results[label, s] for s in both]) for label in (member, HOST))
+    return gap.gap_eV - host.gap_eV if gap and host else None
 
 
 def _energy(result: CampaignResult) -> float:

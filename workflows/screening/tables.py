@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Mapping
 
-from kalloy.workflows.campaign import Campaign
+from kalloy.workflows.campaign import HOST, Campaign
 from kalloy.workflows.inputs.preset import MeshSettings
 from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.results import CampaignResult
@@ -73,7 +73,7 @@ def as_csv(ranking: Ranking) -> str:
 
 def doubts(campaign: Campaign, ranking: Ranking, results: Mapping[tuple[str, Stage], CampaignResult]) -> list[str]:
     """How far the figures can be trusted, one line each."""
-    cell = f"{campaign.host.crystal.formula} ({campaign.host.cell} cell)"
+    cell = f"{campaign.members[HOST].crystal.formula} ({campaign.host.cell} cell)"
     lines = [f"direct and indirect are those of {cell}; a larger cell folds k-points onto Γ"]
     lines += _gap_doubts(ranking)
     lines += _convergence(results)
@@ -92,9 +92,11 @@ def _gap_doubts(ranking: Ranking) -> list[str]:
             sources.setdefault(row.gap.source, []).append(row.member)
     lines = [f"gap of {', '.join(members)} read from {source}" for source, members in sources.items()]
     if len(sources) > 1:
-        lines.append("gaps read from different k-points are not compared: no Δgap is given between them")
+        lines.append("Δgap compares only the calculations that both have, so it may differ from the gaps' difference")
     if any(row.gap and row.gap.character == "quasi-direct" for row in ranking.rows):
-        lines.append(f"quasi-direct: indirect by less than {QUASI_DIRECT_MEV:.0f} meV, within the reach of the settings")
+        lines.append(
+            f"quasi-direct: indirect by less than {QUASI_DIRECT_MEV:.0f} meV, within the reach of the settings"
+        )
     return lines
 
 

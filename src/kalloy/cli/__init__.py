@@ -93,4 +93,9 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
+    except Exception as error:  # a mistake of ours, which nobody should have to read a traceback for
+        if debug:
+            raise
+        click.echo(f"kalloy: unexpected {type(error).__name__}: {error}; --debug shows where", err=True)
+        sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)

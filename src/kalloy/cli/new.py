@@ -17,10 +17,10 @@ from kalloy.cli.output import cell_option, dry_run_option, replace_option
 @click.option(
     "--preset", default="laptop", show_default=True, help="smoke, laptop, paper, paper-gamma, or a .yaml file."
 )
-@click.option("--engine", default="gpaw", show_default=True, type=click.Choice(["gpaw", "vasp"]), help="What computes.")
+@click.option("--engine", type=click.Choice(["gpaw", "vasp"]), help="What computes; the preset's own unless stated.")
 @dry_run_option
 def command(
-    folder: Path, host: str, replacements: tuple[str, ...], cell: str, preset: str, engine: str, dry_run: bool
+    folder: Path, host: str, replacements: tuple[str, ...], cell: str, preset: str, engine: str | None, dry_run: bool
 ) -> None:
     """Make FOLDER a campaign: a kalloy.toml that says what is asked.
 
@@ -33,7 +33,7 @@ def command(
     campaign = new_campaign(folder, host, replacements, cell=cell, preset=preset, engine=engine, dry_run=dry_run)
     sites, configurations = campaign.space.sites, len(campaign.members) - 1
     click.echo(
-        f"{folder}: {campaign.host.name} ({campaign.host.crystal.formula}, {campaign.host.space_group.symbol}), "
+        f"{folder}: {campaign.host.name} ({campaign.members['host'].crystal.formula}, {campaign.host.space_group.symbol}), "
         f"{configurations} symmetry-distinct configurations on {sites} sites"
         + (" (dry run: nothing written)" if dry_run else "")
     )

@@ -1,0 +1,232 @@
+"""A stand-in engine for tests of submission and screening: it checks its inputs and computes nothing of physics.
+
+Run in a calculation folder like kalloy-gpaw. The energy is a sum over pairs of ions, so that configurations differ; bands
+are two cosines with a gap. It calls itself ``standin`` in vasprun.xml. Environment:
+
+STANDIN_SECONDS   pause per ionic step (default 0)
+STANDIN_LOG       a file to which it appends the folder and "start" or "end": what ran, and how often
+STANDIN_FAIL      a member/stage (``K1/c1/static``) whose run dies with a message
+STANDIN_UNCONVERGED  a member/stage whose forces stay above EDIFFG
+"""
+
+import os
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+CHARGES = {"Na": 9.0, "K": 9.0, "Cs": 9.0, "Pb": 14.0, "Br": 7.0, "Cl": 7.0}
+NUMBERS = {"Na": 11, "Cl": 17, "K": 19, "Br": 35, "Cs": 55, "Pb": 82}
+
+
+@dataclass(frozen=True)
+class Structure:
+    lattice: np.ndarray
+    elements: list[str]
+    positions: np.ndarray
+
+    @property
+    def volume(self) -> float:
+        return float(abs(np.linalg.det(self.lattice)))
+
+
+@dataclass(frozen=True)
+class KPoints:
+    style: str
+    lines: list[str]
+
+
+def main() -> None:
+    here = Path.cwd()
+    name = "/".join(here.parts[-4:-1]) if here.parts[-3] != "host" else "/".join(here.parts[-3:-1])
+    log(f"start {name}/{here.name}")
+    incar, kpoints, structure = read_incar(), read_kpoints(), read_poscar()
+    for tag in ("ENCUT", "EDIFF", "ISMEAR", "NSW"):
+        if tag not in incar:
+            sys.exit(f"stand-in: INCAR has no {tag}")
+    if incar.get("ICHARG") == 11 and not Path("gpaw.gpw").is_file():
+        sys.exit("stand-in: ICHARG=11 and no gpaw.gpw")
+    if name == os.environ.get("STANDIN_FAIL"):
+        sys.exit("stand-in: told to fail")
+    stuck = name == os.environ.get("STANDIN_UNCONVERGED")
+    steps = []
+    for step in range(min(int(incar["NSW"]), 3) if incar["NSW"] else 1):
+        time.sleep(float(os.environ.get("STANDIN_SECONDS", 0)))
+        if incar["NSW"]:
+            structure = replace(structure, lattice=structure.lattice * 0.995 ** (1 / 3))
+        force = 0.0 if (step == 2 and not stuck) or not incar["NSW"] else 0.5
+        steps.append((structure, energy(structure), force))
+        write_contcar(structure)
+        with Path("OSZICAR").open("a") as file:
+            file.write("DAV:   1    -0.1E+01   -0.1E+01   -0.1E+01     1   0.1E-01\n")
+            file.write(f"{step + 1:4d} F= {energy(structure):.8E} E0= {energy(structure):.8E} d E =0.0\n")
+    if incar.get("LCHARG"):
+        Path("gpaw.gpw").write_text("the stand-in's charge density")
+    incar["NSW"] = len(steps) if stuck else incar["NSW"]
+    Path("OUTCAR").write_text(" stand-in\n")
+    Path("vasprun.xml").write_text(vasprun(incar, kpoints, steps))
+    log(f"end {name}/{here.name}")
+
+
+def read_incar() -> dict:
+    pairs = (line.split("=", 1) for line in Path("INCAR").read_text().splitlines() if "=" in line)
+    return {tag.strip(): number(value.strip()) for tag, value in pairs}
+
+
+def number(text: str):
+    if text in (".TRUE.", ".FALSE."):
+        return text == ".TRUE."
+    try:
+        return float(text) if "." in text or "E" in text else int(text)
+    except ValueError:
+        return text
+
+
+def read_kpoints() -> KPoints:
+    lines = Path("KPOINTS").read_text().splitlines()
+    style = lines[2].strip()[0].upper()
+    assert style in "GML", f"stand-in: KPOINTS of style {style}"
+    return KPoints({"G": "Gamma", "M": "Monkhorst-Pack", "L": "Line"}[style], lines)
+
+
+def read_poscar() -> Structure:
+    lines = Path("POSCAR").read_text().splitlines()
+    assert lines[1].split() == ["1.0"], "stand-in: POSCAR with a scale"
+    assert lines[7].strip()[0] in "dD", "stand-in: POSCAR not in direct coordinates"
+    elements = [e for e, n in zip(lines[5].split(), lines[6].split(), strict=True) for _ in range(int(n))]
+    positions = np.array([line.split()[:3] for line in lines[8 : 8 + len(elements)]], float)
+    return Structure(np.array([line.split() for line in lines[2:5]], float), elements, positions)
+
+
+def write_contcar(structure: Structure) -> None:
+    kinds = list(dict.fromkeys(structure.elements))
+    counts = [structure.elements.count(e) for e in kinds]
+    rows = [row(r) for r in structure.lattice] + [" ".join(kinds), " ".join(map(str, counts)), "direct"]
+    Path("CONTCAR").write_text("\n".join(["stand-in", "1.0", *rows, *(row(p) for p in structure.positions)]) + "\n")
+
+
+def log(line: str) -> None:
+    if path := os.environ.get("STANDIN_LOG"):
+        with Path(path).open("a") as file:
+            file.write(line + "\n")
+
+
+def energy(structure: Structure) -> float:
+    """Screened repulsion of nearest images, by atomic number: smaller ions like small volumes."""
+    apart = structure.positions[:, None] - structure.positions[None]
+    distances = np.linalg.norm((apart - np.round(apart)) @ structure.lattice, axis=2) + 1e9 * np.eye(len(apart))
+    numbers = np.array([NUMBERS[e] for e in structure.elements], float)
+    return float((np.outer(numbers, numbers) * np.exp(-distances)).sum() / 100 - structure.volume / 50)
+
+
+def points(kpoints: KPoints) -> tuple[np.ndarray, str]:
+    if kpoints.style == "Line":
+        ends = np.array([line.split()[:3] for line in kpoints.lines[4:] if line.strip()], float)
+        n = int(kpoints.lines[1])
+        listed = np.vstack([np.linspace(a, b, n) for a, b in zip(ends[::2], ends[1::2], strict=True)])
+        head = f'<generation param="listgenerated"><i name="divisions" type="int">{n}</i>'
+        return listed, head + "".join(f"<v> {row(p)} </v>" for p in ends) + "</generation>"
+    mesh = np.array(kpoints.lines[3].split()[:3], int)
+    shift = 0.0 if kpoints.style == "Gamma" else 0.5
+    axes = [(np.arange(m) + (shift if m % 2 == 0 else 0)) / m for m in mesh]
+    listed = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
+    head = f'<generation param="{kpoints.style}"><v type="int" name="divisions"> {" ".join(map(str, mesh))} </v>'
+    return listed, head + "</generation>"
+
+
+def row(values) -> str:
+    return " ".join(f"{float(v):.8f}" for v in np.ravel(values))
+
+
+def varray(name, rows) -> str:
+    return f'<varray name="{name}">' + "".join(f"<v> {row(r)} </v>" for r in rows) + "</varray>"
+
+
+def structure_xml(structure) -> str:
+    crystal = varray("basis", structure.lattice) + varray("rec_basis", np.linalg.inv(structure.lattice).T)
+    return f"<structure><crystal>{crystal}</crystal>{varray('positions', structure.positions)}</structure>"
+
+
+def vasprun(incar, kpoints, steps) -> str:
+    """In the layout of VASP's own, every block on lines of its own."""
+    listed, generation = points(kpoints)
+    structure = steps[0][0]
+    elements = structure.elements
+    kinds = list(dict.fromkeys(elements))
+    nelect = sum(CHARGES[e] for e in elements)
+    filled = int(nelect // 2)
+    parameters = "".join(
+        f'<i name="{k}"> {v} </i>'
+        for k, v in (
+            ("ENMAX", incar["ENCUT"]),
+            ("EDIFF", incar["EDIFF"]),
+            ("NELECT", nelect),
+            ("EDIFFG", incar.get("EDIFFG", 0)),
+            ("SIGMA", 0.05),
+        )
+    )
+    whole = (
+        ("NELM", 60),
+        ("NSW", incar["NSW"]),
+        ("IBRION", incar.get("IBRION", -1)),
+        ("ISMEAR", 0),
+        ("ISPIN", 1),
+        ("ICHARG", incar.get("ICHARG", 2)),
+        ("ISIF", incar.get("ISIF", 2)),
+    )
+    parameters += "".join(f'<i type="int" name="{k}"> {v} </i>' for k, v in whole)
+    parameters += '<i type="string" name="GGA">PE</i>'
+    atoms = "".join(f"<rc><c>{e} </c><c> {kinds.index(e) + 1}</c></rc>" for e in elements)
+    types = "".join(
+        f"<rc><c> {elements.count(e)}</c><c>{e} </c><c> 1.0</c><c> {CHARGES[e]}</c><c> stand-in {e} </c></rc>"
+        for e in kinds
+    )
+    blocks = []
+    for i, (s, e, force) in enumerate(steps):
+        forces = np.zeros((len(s.elements), 3))
+        forces[0, 0], forces[1, 0] = force, -force
+        scf = f'<scstep><energy><i name="e_fr_energy"> {e:.8f} </i></energy></scstep>'
+        energies = "".join(f'<i name="{n}"> {e:.8f} </i>' for n in ("e_fr_energy", "e_wo_entrp", "e_0_energy"))
+        last = spectra(listed, filled, s.volume, incar) if i == len(steps) - 1 else ""
+        blocks.append(
+            f"<calculation>\n{scf}\n{structure_xml(s)}\n{varray('forces', forces)}\n{varray('stress', np.zeros((3, 3)))}\n<energy>{energies}</energy>\n{last}\n</calculation>"
+        )
+    ionic_steps = "\n".join(blocks)
+    return f"""<?xml version="1.0" encoding="ISO-8859-1"?>
+<modeling>
+<generator><i name="program" type="string">standin </i><i name="version" type="string">1 </i></generator>
+<incar></incar>
+<kpoints>{generation}{varray("kpointlist", listed)}{varray("weights", np.full((len(listed), 1), 1 / len(listed)))}</kpoints>
+<parameters>{parameters}</parameters>
+<atominfo><atoms> {len(elements)} </atoms><types> {len(kinds)} </types>
+<array name="atoms"><dimension dim="1">ion</dimension><field type="string">element</field><field type="int">atomtype</field><set>{atoms}</set></array>
+<array name="atomtypes"><dimension dim="1">type</dimension><field type="int">atomspertype</field><field type="string">element</field><field>mass</field><field>valence</field><field type="string">pseudopotential</field><set>{types}</set></array>
+</atominfo>
+{ionic_steps}
+</modeling>
+"""
+
+
+def spectra(listed, filled, volume, incar) -> str:
+    """A valence band with its top at Γ, a conduction band with its bottom at the zone's corner: indirect."""
+    wave = np.cos(2 * np.pi * listed).sum(axis=1)
+    levels = [[-5.0] * (filled - 1) + [0.1 * (w - 3), 3.0 + 100 / volume + 0.05 * (w + 3)] for w in wave]
+    kpoint = lambda i, e: (
+        f'<set comment="kpoint {i + 1}">'
+        + "".join(f"<r> {x:.4f} {float(n < filled):.4f} </r>" for n, x in enumerate(e))
+        + "</set>"
+    )  # noqa: E731
+    head = '<dimension dim="1">band</dimension><dimension dim="2">kpoint</dimension><dimension dim="3">spin</dimension><field>eigene</field><field>occ</field>'
+    rows = "".join(kpoint(i, e) for i, e in enumerate(levels))
+    grid = np.linspace(incar.get("EMIN", -6), incar.get("EMAX", 6), 31)
+    flat = np.array(levels).ravel()
+    density = [2 * float(np.exp(-(((g - flat) / 0.2) ** 2)).sum()) / len(listed) for g in grid]
+    dos = "".join(f"<r> {g:.4f} {d:.4f} 0.0 </r>" for g, d in zip(grid, density, strict=True))
+    total = f'<total><array><dimension dim="1">gridpoints</dimension><dimension dim="2">spin</dimension><field>energy</field><field>total</field><field>integrated</field><set><set comment="spin 1">{dos}</set></set></array></total>'
+    return f'<eigenvalues><array>{head}<set><set comment="spin 1">{rows}</set></set></array></eigenvalues>\n<dos><i name="efermi"> 1.0 </i>{total}</dos>'
+
+
+if __name__ == "__main__":
+    main()
