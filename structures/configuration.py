@@ -112,6 +112,13 @@ class ConfigurationSpace:
     host : partial occupancies in it are substitutions by themselves, after the given ones.
     substitutions : of different species on one sublattice, or on several; contents are their combinations.
 
+    Attributes
+    ----------
+    substitutions : the given ones and those of the partial occupancies.
+    sublattices : the different sets of sites that they take, in order of first mention.
+    sublattice_of : of each substitution the index of its sublattice.
+    contents : every combination of their numbers that fits.
+
     Raises
     ------
     SubstitutionError : a species, Wyckoff position or label that the host lacks, more than there are sites, a fraction
@@ -135,10 +142,10 @@ class ConfigurationSpace:
                 zip([*sites, *given_sites], [s.species for s in self.substitutions], strict=True)
             ).items()
         )
-        self._sublattice_of = [
+        self.sublattice_of = tuple(
             next(i for i, sublattice in enumerate(self.sublattices) if sublattice.sites == own)
             for own in [*sites, *given_sites]
-        ]
+        )
         self.contents = self._combined([*choices, *[s.counts for s in given]])
 
     @cached_property
@@ -164,7 +171,7 @@ class ConfigurationSpace:
     def count(self, content: Content) -> int:
         """The exact number of symmetry-distinct configurations of a content (Burnside's lemma)."""
         counts: list[list[int]] = [[] for _ in self.sublattices]
-        for sublattice, number in zip(self._sublattice_of, content.counts, strict=True):
+        for sublattice, number in zip(self.sublattice_of, content.counts, strict=True):
             counts[sublattice].append(number)
         return distinct(self._classes, [tuple(own) for own in counts])
 
@@ -184,13 +191,12 @@ class ConfigurationSpace:
         """
         width = len(str(self.count(content)))
         for index, (choices, degeneracy) in enumerate(self.orbits(content), start=1):
-            label = f"{content.label}/c{index:0{width}d}"
-            yield Configuration(label, self.occupation(choices), degeneracy, self.site_indices, self.host)
+            yield self.configuration(f"{content.label}/c{index:0{width}d}", choices, degeneracy)
 
     def orbits(self, content: Content) -> Iterator[tuple[tuple[int, ...], int]]:
         """The same as bare integers, one a substitution (top bit: first substitutable site), and degeneracies."""
         found = total = 0
-        for choices, degeneracy in nested_orbits(self.permutations, self._stages(content)):
+        for choices, degeneracy in nested_orbits(self.permutations, self.stages(content)):
             found += 1
             total += degeneracy
             yield choices, degeneracy
@@ -200,6 +206,10 @@ class ConfigurationSpace:
                 f"{self.count(content)} for {content.total} were counted",
                 mend="please report this host",
             )
+
+    def configuration(self, label: str, choices: Sequence[int], degeneracy: int) -> Configuration:
+        """A configuration from bare integers."""
+        return Configuration(label, self.occupation(choices), degeneracy, self.site_indices, self.host)
 
     def occupation(self, choices: Sequence[int]) -> tuple[str, ...]:
         """The species on each substitutable site.
@@ -217,6 +227,13 @@ class ConfigurationSpace:
                 choice ^= 1 << (length - 1)
         return tuple(occupation)
 
+    def stages(self, content: Content) -> list[Stage]:
+        """What is placed, one stage a substitution, on positions among the substitutable sites."""
+        return [
+            Stage(self._positions[sublattice], count)
+            for sublattice, count in zip(self.sublattice_of, content.counts, strict=True)
+        ]
+
     # -- inside --------------------------------------------------------------
 
     @cached_property
@@ -233,18 +250,12 @@ class ConfigurationSpace:
     def _classes(self) -> Counter[tuple[CycleType, ...]]:
         return classes(self.permutations, self._positions)
 
-    def _stages(self, content: Content) -> list[Stage]:
-        return [
-            Stage(self._positions[sublattice], count)
-            for sublattice, count in zip(self._sublattice_of, content.counts, strict=True)
-        ]
-
     def _combined(self, choices: Sequence[Sequence[int]]) -> tuple[Content, ...]:
-        sizes = tuple(len(self.sublattices[i].sites) for i in self._sublattice_of)
+        sizes = tuple(len(self.sublattices[i].sites) for i in self.sublattice_of)
         contents = []
         for counts in product(*choices):
             taken = [0] * len(self.sublattices)
-            for sublattice, count in zip(self._sublattice_of, counts, strict=True):
+            for sublattice, count in zip(self.sublattice_of, counts, strict=True):
                 taken[sublattice] += count
             if all(number <= len(own.sites) for number, own in zip(taken, self.sublattices, strict=True)):
                 contents.append(Content(self._label(counts, sizes), counts, sizes, self._total(counts)))
@@ -266,7 +277,7 @@ class ConfigurationSpace:
         return prod(
             arrangements(
                 len(sublattice.sites),
-                [count for count, own in zip(counts, self._sublattice_of, strict=True) if own == i],
+                [count for count, own in zip(counts, self.sublattice_of, strict=True) if own == i],
             )
             for i, sublattice in enumerate(self.sublattices)
         )

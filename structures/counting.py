@@ -53,11 +53,14 @@ def fixed(cycle_type: CycleType, counts: tuple[int, ...]) -> int:
     """
     if not any(counts):
         return 1
-    return sum(ways * fixed(rest, counts[1:]) for ways, rest in _cycles_taken(cycle_type, counts[0]))
+    return sum(ways * fixed(rest, counts[1:]) for ways, rest in cycles_taken(cycle_type, counts[0]))
 
 
-def _cycles_taken(cycle_type: CycleType, count: int) -> Iterator[tuple[int, CycleType]]:
-    """All ways to fill ``count`` sites with whole cycles: how often each occurs, and the cycles it leaves."""
+def cycles_taken(cycle_type: CycleType, count: int) -> Iterator[tuple[int, CycleType]]:
+    """All ways to fill ``count`` sites with whole cycles: the choices each stands for and the cycles it leaves.
+
+    Choices that take equally many cycles of each length are one way.
+    """
     if not cycle_type:
         if count == 0:
             yield 1, ()
@@ -65,7 +68,7 @@ def _cycles_taken(cycle_type: CycleType, count: int) -> Iterator[tuple[int, Cycl
     (length, number), *longer = cycle_type
     for taken in range(min(number, count // length) + 1):
         left = ((length, number - taken),) if taken < number else ()
-        for ways, rest in _cycles_taken(tuple(longer), count - taken * length):
+        for ways, rest in cycles_taken(tuple(longer), count - taken * length):
             yield comb(number, taken) * ways, left + rest
 
 

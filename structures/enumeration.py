@@ -268,3 +268,26 @@ def _stabiliser(permutations: Sequence[Permutation], choice: int, degeneracy: in
     chosen = [site for site in range(size) if choice >> (size - 1 - site) & 1]
     members = set(chosen)
     return tuple(p for p in permutations if all(p[site] in members for site in chosen))
+
+
+def canonical(
+    permutations: Sequence[Permutation], stages: Sequence[Stage], choices: Sequence[int]
+) -> tuple[tuple[int, ...], int]:
+    """The member of a placement's orbit that ``nested_orbits`` yields, and its degeneracy.
+
+    Parameters
+    ----------
+    choices : one integer a stage.
+    """
+    size = len(permutations[0])
+    group: Sequence[Permutation] = permutations
+    found, taken = [], 0
+    for stage, choice in zip(stages, choices, strict=True):
+        chosen = [site for site in range(size) if choice >> (size - 1 - site) & 1]
+        free = sum(1 for site in stage.sites if not taken >> (size - 1 - site) & 1)
+        images = [sum([1 << (size - 1 - p[site]) for site in chosen]) for p in group]
+        best = min(images) if 2 * stage.count > free else max(images)
+        group = [p for p, image in zip(group, images, strict=True) if image == best]
+        found.append(best)
+        taken |= best
+    return tuple(found), len(permutations) // len(group)
