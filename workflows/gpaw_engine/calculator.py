@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from kalloy.errors import EngineError
 from kalloy.workflows.gpaw_engine.kpoints import Mesh
+from kalloy.workflows.gpaw_engine.projections import project
 from kalloy.workflows.gpaw_engine.settings import Settings
+from kalloy.workflows.gpaw_engine.setups import dataset
 from kalloy.workflows.gpaw_engine.states import ElectronicStep, Energies, IonicStep, States
 from kalloy.workflows.gpaw_engine.symmetry import (
     Irreducible,
@@ -36,10 +38,7 @@ RESTART = "gpaw.gpw"
 
 def valence_electrons(atoms: Atoms) -> int:
     """Electrons in the cell that the PAW data of GPAW treat as valence."""
-    from gpaw.setup_data import SetupData
-
-    count = {s: SetupData(s, "PBE").Nv for s in set(atoms.get_chemical_symbols())}
-    return int(sum(count[s] for s in atoms.get_chemical_symbols()))
+    return sum(dataset(symbol).valence for symbol in atoms.get_chemical_symbols())
 
 
 def default_bands(electrons: int, atoms: int, spins: int) -> int:
@@ -191,21 +190,21 @@ class Calculator:
             symmetry=gpaw_symmetry(self.operations),
             spinpol=self.settings.spins == 2,
             magmoms=self.moments,
+            mixer={"name": "pulay", "beta": 0.3} if self.settings.spins == 1 else None,
             txt=self.log,
         )
 
     def states(self, projected: bool) -> States:
         """Eigenvalues and occupations of the last geometry, in the order of ``irreducible``."""
-        return read_states(self._calc, self.irreducible.points, self.irreducible.weights, projected)
+        operations = self.operations if projected else None
+        return read_states(self._calc, self.irreducible.points, self.irreducible.weights, operations)
 
     def save(self, path: Path) -> None:
         """Write the restart file: with the density alone, or with the wave functions too (LWAVE)."""
         self._calc.write(path, mode="all" if self.settings.keep_waves else "")
 
 
-def usable_operations(
-    settings: Settings, atoms: Atoms, mesh: Mesh, moments: Array | None
-) -> tuple[Operations, int]:
+def usable_operations(settings: Settings, atoms: Atoms, mesh: Mesh, moments: Array | None) -> tuple[Operations, int]:
     """The operations that map crystal and mesh on themselves, and how many the mesh excludes."""
     if settings.isym <= 0:
         return no_operations(len(atoms), settings.isym == 0), 0
@@ -269,27 +268,32 @@ def _electronic_step(context: Any, electrons: int, seconds: float) -> Electronic
     )
 
 
-def read_states(calc: Any, points: Array, weights: Array, projected: bool) -> States:
-    """Eigenvalues of a converged GPAW calculation on ``points``, whose order is the reverse of GPAW's own."""
-    from kalloy.workflows.gpaw_engine.projections import project
+def read_states(calc: Any, points: Array, weights: Array, operations: Operations | None) -> States:
+    """Eigenvalues of a converged GPAW calculation on ``points``, whose order is the reverse of GPAW's own.
 
-    eigenvalues = np.array(calc.eigenvalues())[:, ::-1]
-    filled = np.array(calc.occupations())[:, ::-1]
+    Parameters
+    ----------
+    operations : those that the points were reduced with, where projections are wanted; else None.
+    """
     own = calc.get_ibz_k_points()[::-1]
     gap = own - points
     if own.shape != points.shape or np.abs(gap - np.round(gap)).max() > 1e-6:
         raise EngineError("GPAW's irreducible k-points are not those expected")
+    eigenvalues = np.array(calc.eigenvalues())[:, ::-1]
     order = np.argsort(eigenvalues, axis=2, kind="stable")
-    projections = project(calc)[:, ::-1] if projected else None
-    if projections is not None:
-        projections = np.take_along_axis(projections, order[..., None, None], axis=2)
+
+    def sort(array: Array) -> Array:
+        return np.take_along_axis(array, order.reshape(order.shape + (1,) * (array.ndim - 3)), axis=2)
+
+    projections = None if operations is None else project(calc, operations)
     return States(
         points=points,
         weights=weights,
-        eigenvalues=np.take_along_axis(eigenvalues, order, axis=2),
-        occupations=np.take_along_axis(filled, order, axis=2),
+        eigenvalues=sort(eigenvalues),
+        occupations=sort(np.array(calc.occupations())[:, ::-1]),
         fermi_level=calc.get_fermi_level(),
-        projections=projections,
+        projections=None if projections is None else sort(projections.states[:, ::-1]),
+        averaged=None if projections is None else sort(projections.stars[:, ::-1]),
     )
 
 

@@ -85,6 +85,9 @@ class States:
     projections: Array | None = None
     """Shape (spins, kpoints, bands, atoms, 9): s, py, pz, px, dxy, dyz, dz2, dxz, dx2-y2 inside the spheres."""
 
+    averaged: Array | None = None
+    """Same shape: the projections averaged over the star of each k-point, for densities of states."""
+
     @property
     def spins(self) -> int:
         """1 or 2."""

@@ -37,14 +37,21 @@ class Operations:
         """The operations chosen by a mask."""
         return Operations(self.rotations[keep], self.translations[keep], self.images[keep], self.time_reversal)
 
-    def symmetrised(self, atoms: Atoms) -> Array:
-        """Shape (atoms, 3): fractional positions moved, within the tolerance, to obey every operation exactly."""
-        positions = np.array(atoms.get_scaled_positions(wrap=False))
-        moves = np.zeros_like(positions)
-        for rotation, shift, image in zip(self.rotations, self.translations, self.images, strict=True):
-            error = positions @ rotation + shift - positions[image]
-            moves[image] += error - np.round(error)
-        return positions + moves / len(self)
+    def cartesian(self, cell: Array) -> Array:
+        """Shape (operations, 3, 3): the rotations acting on Cartesian row vectors from the right."""
+        return np.asarray(np.linalg.inv(cell) @ self.rotations @ cell)
+
+    def symmetric_vectors(self, cell: Array, vectors: Array) -> Array:
+        """Shape (atoms, 3): the part of one vector an atom (Cartesian) that obeys every operation."""
+        total = np.zeros_like(vectors)
+        for turn, image in zip(self.cartesian(cell), self.images, strict=True):
+            total[image] += vectors @ turn
+        return total / len(self)
+
+    def symmetric_tensor(self, cell: Array, tensor: Array) -> Array:
+        """Shape (3, 3): the part of a Cartesian tensor that obeys every operation."""
+        turns = self.cartesian(cell)
+        return np.einsum("oki,kl,olj->ij", turns, tensor, turns) / len(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +92,7 @@ def find_operations(atoms: Atoms, moments: Array | None, symprec: float) -> Oper
     found = spglib.get_symmetry((np.array(atoms.cell), positions, kinds), symprec=symprec)
     if found is None:
         return no_operations(len(atoms), True)
-    rotations = np.transpose(found["rotations"], (0, 2, 1)).astype(np.int64)
+    rotations = np.ascontiguousarray(np.transpose(found["rotations"], (0, 2, 1)), dtype=np.int64)
     translations = _snapped(found["translations"])
     operations = Operations(rotations, translations, _images(atoms, rotations, translations, kinds), True)
     return operations if len(operations) <= 48 else _thinned(operations)
@@ -101,7 +108,9 @@ def _thinned(operations: Operations) -> Operations:
 
 def is_group(operations: Operations) -> bool:
     """Is every product of two operations, modulo lattice vectors, among them?"""
-    known = {(r.tobytes(), _translation_key(t)) for r, t in zip(operations.rotations, operations.translations, strict=True)}
+    known = {
+        (r.tobytes(), _translation_key(t)) for r, t in zip(operations.rotations, operations.translations, strict=True)
+    }
     for r2, t2 in zip(operations.rotations, operations.translations, strict=True):
         products = operations.rotations @ r2
         shifts = operations.translations @ r2 + t2
@@ -115,8 +124,10 @@ def _translation_key(translation: Array) -> tuple[int, ...]:
 
 
 def _kinds(atoms: Atoms, moments: Array | None) -> list[int]:
-    labels = [(int(z), 0.0 if moments is None else round(float(m), 3)) for z, m in
-              zip(atoms.numbers, np.zeros(len(atoms)) if moments is None else moments, strict=True)]
+    labels = [
+        (int(z), 0.0 if moments is None else round(float(m), 3))
+        for z, m in zip(atoms.numbers, np.zeros(len(atoms)) if moments is None else moments, strict=True)
+    ]
     order = {label: i for i, label in enumerate(sorted(set(labels)))}
     return [order[label] for label in labels]
 

@@ -110,8 +110,4 @@ def check_tags(incar: Mapping[str, Any], where: str = "INCAR") -> None:
 
 def idle_tags(incar: Mapping[str, Any]) -> dict[str, str]:
     """The tags of this INCAR that change nothing here, each with its reason, in the order of the file."""
-    return {
-        tag: IDLE[tag] if tag in IDLE else ACCEPTED[tag][1]
-        for tag in incar
-        if tag in IDLE or tag in ACCEPTED
-    }
+    return {tag: IDLE[tag] if tag in IDLE else ACCEPTED[tag][1] for tag in incar if tag in IDLE or tag in ACCEPTED}

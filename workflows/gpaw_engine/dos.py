@@ -1,0 +1,78 @@
+"""The density of states: how many states lie below each energy, and how that number grows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kalloy.workflows.gpaw_engine.settings import Settings
+from kalloy.workflows.gpaw_engine.states import States
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class DensityOfStates:
+    """States against energy, as VASP tabulates them."""
+
+    energies: Array
+    """Shape (energies,), eV, evenly spaced."""
+    total: Array
+    """Shape (spins, energies), states per eV and cell: growth of ``integrated`` since the energy before."""
+    integrated: Array
+    """Shape (spins, energies), states per cell below each energy."""
+    projected: Array | None
+    """Shape (atoms, spins, energies, 9), states per eV inside each sphere by orbital; None without projections."""
+
+
+def density_of_states(states: States, settings: Settings) -> DensityOfStates:
+    """The density of states of smeared levels.
+
+    A level at e, smeared, has a fraction f((e - E)/SIGMA) below E, f being the occupation function of ISMEAR.  Like VASP
+    this takes the difference quotient of the number of states, so that no state is lost between two energies.
+    """
+    energies = energy_grid(states, settings)
+    step = energies[1] - energies[0]
+    edges = np.concatenate([[energies[0] - step], energies])
+    full = 2.0 / states.spins
+    counts = np.zeros((states.spins, len(edges)))
+    projected = None
+    weights = states.averaged if states.averaged is not None else states.projections
+    if weights is not None:
+        projected = np.zeros((weights.shape[3], states.spins, len(edges), weights.shape[4]))
+    for s in range(states.spins):
+        for k, weight in enumerate(states.weights):
+            below = full * weight * fraction_below(states.eigenvalues[s, k][:, None] - edges, settings)
+            counts[s] += below.sum(axis=0)
+            if projected is not None and weights is not None:
+                projected[:, s] += np.einsum("ne,nal->ael", below, weights[s, k], optimize=True)
+    return DensityOfStates(
+        energies=energies,
+        total=np.diff(counts, axis=1) / step,
+        integrated=counts[:, 1:],
+        projected=None if projected is None else np.diff(projected, axis=2) / step,
+    )
+
+
+def energy_grid(states: States, settings: Settings) -> Array:
+    """NEDOS energies from EMIN to EMAX, or over all eigenvalues with room for their smearing."""
+    room = 10 * max(settings.sigma, 0.05)
+    low = settings.emin if settings.emin is not None else states.eigenvalues.min() - room
+    high = settings.emax if settings.emax is not None else states.eigenvalues.max() + room
+    return np.linspace(low, high, settings.nedos)
+
+
+def fraction_below(distance: Array, settings: Settings) -> Array:
+    """The part of a smeared level below E.
+
+    Parameters
+    ----------
+    distance : level minus E, eV, any shape.
+    """
+    from gpaw.occupations import fermi_dirac, methfessel_paxton
+
+    if settings.ismear == -1:
+        return np.asarray(fermi_dirac(distance, 0.0, settings.sigma)[0])
+    return np.asarray(methfessel_paxton(distance, 0.0, settings.sigma, max(settings.ismear, 0))[0])

@@ -1,0 +1,222 @@
+"""Eigenvalues in a density that is kept: density of states on another mesh, band structure along lines (ICHARG = 11)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from numpy.typing import NDArray
+
+from kalloy.errors import EngineError, VaspInputError
+from kalloy.workflows.gpaw_engine.calculator import (
+    RESTART,
+    Watcher,
+    convergence,
+    default_bands,
+    electronic_steps,
+    gpaw_symmetry,
+    occupations,
+    read_states,
+    usable_operations,
+    valence_electrons,
+)
+from kalloy.workflows.gpaw_engine.job import Job
+from kalloy.workflows.gpaw_engine.kpoints import Lines, Mesh, PointList
+from kalloy.workflows.gpaw_engine.settings import Settings
+from kalloy.workflows.gpaw_engine.states import ElectronicStep, IonicStep, States
+from kalloy.workflows.gpaw_engine.symmetry import Irreducible, no_operations, on_grid, reduce_mesh
+
+Array = NDArray[np.float64]
+
+
+class FixedDensity:
+    """The states of a crystal on any k-points, in the potential that an earlier calculation left behind."""
+
+    def __init__(self, job: Job, log: Path) -> None:
+        from gpaw import GPAW
+
+        self.job, self.settings, self.log = job, job.settings, log
+        self.parent = GPAW(job.folder / RESTART, txt=None)
+        _check_parent(self.parent, job)
+        self.electrons = valence_electrons(job.atoms)
+        self.bands = job.settings.nbands or default_bands(self.electrons, len(job.atoms), job.settings.spins)
+        self.grid = tuple(int(n) for n in self.parent.get_number_of_grid_points())
+        self.dropped = 0
+        self._choose_points(job.kpoints)
+        self._calc: Any = None
+
+    def _choose_points(self, kpoints: Mesh | PointList | Lines) -> None:
+        """Settle the list that is reported (``points``, ``weights``) and what of it is computed."""
+        if isinstance(kpoints, Mesh):
+            moments = self.settings.magmoms
+            operations, self.dropped = usable_operations(
+                self.settings, self.job.atoms, kpoints, None if moments is None else np.array(moments)
+            )
+            self.operations = operations.subset(on_grid(operations, self.grid))  # type: ignore[arg-type]
+            irreducible = reduce_mesh(kpoints.points(), self.operations)
+            self.irreducible: Irreducible | None = irreducible
+            self.points, self.weights = irreducible.points, irreducible.weights
+            self._computed, self._place = kpoints.points(), np.arange(len(self.points))
+            self._kept, self._kept_weights = self.points, self.weights
+            return
+        self.irreducible = None
+        self.operations = no_operations(len(self.job.atoms), time_reversal=False)
+        self.points = kpoints.points() if isinstance(kpoints, Lines) else kpoints.points
+        weights = np.ones(len(self.points)) if isinstance(kpoints, Lines) else kpoints.weights
+        self.weights = weights / weights.sum()
+        # Where two lines meet the same point is listed twice; it is computed once.
+        self._kept, self._place = _distinct(self.points)
+        self._computed = self._kept
+        self._kept_weights = np.full(len(self._kept), 1 / len(self._kept))
+
+    def converge(self, watch: Watcher) -> IonicStep:
+        """Converge the eigenvalues; energies are those of the kept density.
+
+        Raises
+        ------
+        EngineError : where NELM steps do not suffice: a band structure half converged serves nobody.
+        """
+        from gpaw import KohnShamConvergenceError
+
+        start = time.process_time()
+        self._calc = fixed_density_calculation(
+            self.parent,
+            txt=self.log,
+            kpts=self._computed[::-1],
+            nbands=self.bands,
+            maxiter=self.settings.nelm,
+            occupations=occupations(self.settings),
+            symmetry=gpaw_symmetry(self.operations),
+            convergence=convergence(self.settings, self.electrons, bands=self._converged_bands),
+        )
+        steps: list[ElectronicStep] = []
+        try:
+            for step in self._steps():
+                steps.append(step)
+                watch(len(steps), step)
+        except KohnShamConvergenceError as error:
+            raise EngineError(
+                f"the eigenvalues did not converge in NELM = {self.settings.nelm} steps",
+                where=str(self.job.folder),
+                mend="raise NELM, or NBANDS so that more bands lie above those that must converge",
+            ) from error
+        return IonicStep(
+            atoms=self.job.atoms.copy(),
+            electronic=tuple(steps),
+            converged=True,
+            energies=steps[-1].energies,
+            forces=None,
+            stress=None,
+            fermi_level=self._calc.get_fermi_level(),
+            moment=0.0,
+            seconds=time.process_time() - start,
+        )
+
+    @property
+    def zone_points(self) -> int:
+        """k-points before reduction."""
+        return len(self.points) if self.irreducible is None else len(self.irreducible.members)
+
+    @property
+    def _converged_bands(self) -> int:
+        """Bands whose residuals count: all but the upper third of the empty ones, which converge slowly."""
+        full = self.electrons // 2
+        return max(full + 1, self.bands - max((self.bands - full) // 3, 2))
+
+    def _steps(self) -> Iterator[ElectronicStep]:
+        yield from electronic_steps(self._calc.dft.iconverge(), self.electrons)
+
+    def states(self, projected: bool) -> States:
+        """Eigenvalues and occupations on the points of KPOINTS, in its order."""
+        operations = self.operations if projected else None
+        kept = read_states(self._calc, self._kept, self._kept_weights, operations)
+        return States(
+            points=self.points,
+            weights=self.weights,
+            eigenvalues=kept.eigenvalues[:, self._place],
+            occupations=kept.occupations[:, self._place],
+            fermi_level=kept.fermi_level,
+            projections=None if kept.projections is None else kept.projections[:, self._place],
+            averaged=None if kept.averaged is None else kept.averaged[:, self._place],
+        )
+
+
+def fixed_density_calculation(parent: Any, *, txt: Path, **changes: Any) -> Any:
+    """A GPAW calculation with other k-points in the density and potential of ``parent``, not yet iterated.
+
+    GPAW's own ``fixed_density`` iterates at once, and raises where that does not converge; the steps are wanted here.
+    """
+    from gpaw.dft import Parameters
+    from gpaw.new.ase_interface import ASECalculator
+    from gpaw.new.calculation import DFT
+    from gpaw.new.logger import Logger
+
+    old = parent.params.todict()
+    old.pop("h", None)
+    dft = parent.dft
+    params = Parameters(**{**old, **changes, "gpts": dft.density.nt_sR.desc.size})
+    log = Logger(txt, parent.comm)
+    builder = params.dft_component_builder(parent.atoms, log=log)
+    basis = builder.create_basis_set()
+    here, there = dft.ibzwfs.kpt_band_comm, builder.communicators["D"]
+    potential = dft.potential.redist(builder.grid, builder.electrostatic_potential_desc, builder.atomdist, here, there)
+    density = dft.density.redist(builder.grid, builder.interpolation_desc, builder.atomdist, here, there)
+    waves = builder.create_ibz_wave_functions(basis, potential)
+    waves.fermi_levels = dft.ibzwfs.fermi_levels
+    loop = builder.create_scf_loop()
+    loop.update_density_and_potential = False
+    loop.fix_fermi_level = False
+    for name in ("energy", "density", "forces"):
+        loop.convergence.pop(name, None)
+    new = DFT.from_components(
+        parent.atoms,
+        waves,
+        density,
+        potential,
+        builder.setups,
+        loop,
+        builder.create_potential_calculator(),
+        log,
+        params=params,
+        energies=dft.energies,
+        converge=False,
+    )
+    return ASECalculator(params, log=log, dft=new, atoms=parent.atoms)
+
+
+def _check_parent(parent: Any, job: Job) -> None:
+    """Refuse a restart file of another crystal, cut-off or number of spins."""
+    theirs: Atoms = parent.atoms
+    gap = theirs.get_scaled_positions() - job.atoms.get_scaled_positions() if len(theirs) == len(job.atoms) else None
+    same = (
+        gap is not None
+        and (theirs.numbers == job.atoms.numbers).all()
+        and np.allclose(theirs.cell, job.atoms.cell, atol=1e-4)
+        and np.allclose((gap - np.round(gap)) @ np.array(job.atoms.cell), 0.0, atol=1e-4)
+    )
+    if not same:
+        raise VaspInputError(
+            "holds the density of another structure than POSCAR",
+            where=RESTART,
+            mend="take POSCAR and gpaw.gpw from one and the same static calculation",
+        )
+    encut = float(parent.params.mode.ecut)
+    if abs(encut - job.settings.encut) > 1e-6:
+        raise VaspInputError(
+            f"ENCUT = {job.settings.encut:g} differs from the {encut:g} eV of the density in {RESTART}", where="INCAR"
+        )
+    spins = parent.get_number_of_spins()
+    if spins != job.settings.spins:
+        raise VaspInputError(f"ISPIN = {job.settings.spins}, and {RESTART} has {spins} spin channels", where="INCAR")
+
+
+def _distinct(points: Array) -> tuple[Array, NDArray[np.int64]]:
+    """The different points in their order, and for each point its place among them."""
+    places: dict[tuple[float, ...], int] = {}
+    index = [places.setdefault(tuple(np.round(p, 10)), len(places)) for p in points]
+    firsts = [index.index(i) for i in range(len(places))]
+    return points[firsts], np.array(index)

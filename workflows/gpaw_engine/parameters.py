@@ -1,0 +1,91 @@
+"""The settings in force, as vasprun.xml's <parameters> and OUTCAR's header tell them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kalloy.workflows.gpaw_engine.job import Job
+
+Groups = dict[str, dict[str, Any]]
+
+
+def parameters(job: Job, bands: int, electrons: int, grid: tuple[int, int, int]) -> Groups:
+    """Tags in force by VASP's groups: those obeyed, and those that readers need to tell the functional.
+
+    Parameters
+    ----------
+    bands, electrons : NBANDS and NELECT.
+    grid : points of the real-space grid.
+    """
+    s = job.settings
+    return {
+        "general": {"SYSTEM": s.system},
+        "electronic": {
+            "PREC": "accura" if s.reach == 2.0 else "normal",
+            "ENMAX": s.encut,
+            "EDIFF": s.ediff,
+            "NBANDS": bands,
+            "NELECT": float(electrons),
+        },
+        "electronic smearing": {"ISMEAR": s.ismear, "SIGMA": s.sigma},
+        "electronic projectors": {"LREAL": False},
+        "electronic startup": {"ICHARG": 11 if s.fixed_density else 2},
+        "electronic spin": {"ISPIN": s.spins, "LNONCOLLINEAR": False, "LSORBIT": False} | _moments(job),
+        "electronic exchange-correlation": {
+            "LASPH": True,
+            "LMETAGGA": False,
+            "GGA": "PE",
+            "LHFCALC": False,
+            "AEXX": 0.0,
+            "HFSCREEN": 0.0,
+        },
+        "electronic convergence": {"NELM": s.nelm, "NELMIN": s.nelmin},
+        "grids": dict(zip(("NGX", "NGY", "NGZ"), grid, strict=True))
+        | dict(zip(("NGXF", "NGYF", "NGZF"), (2 * n for n in grid), strict=True)),
+        "ionic": {
+            "NSW": s.steps,
+            "IBRION": job.incar.get("IBRION", -1) if s.relaxes else -1,
+            "ISIF": s.freedom.value,
+            "PSTRESS": 0.0,
+            "EDIFFG": s.ediffg,
+        },
+        "symmetry": {"ISYM": s.isym, "SYMPREC": s.symprec},
+        "dos": {
+            "LORBIT": s.lorbit,
+            "NEDOS": s.nedos,
+            "EMIN": 10.0 if s.emin is None else s.emin,
+            "EMAX": -10.0 if s.emax is None else s.emax,
+        },
+        "writing": {"LWAVE": s.keep_waves, "LCHARG": s.keep_density, "LOPTICS": False},
+        "miscellaneous": {"LDAU": False},
+        "vdW DFT": {"LUSE_VDW": False, "IVDW": 0},
+        "linear response parameters": {"LEPSILON": False},
+    }
+
+
+def _moments(job: Job) -> dict[str, Any]:
+    moments = job.settings.magmoms
+    return {"MAGMOM": moments} if moments is not None else {}
+
+
+def approximations(dropped: int) -> list[str]:
+    """What this engine does otherwise than VASP, one sentence each; in OUTCAR and for the provenance.
+
+    Parameters
+    ----------
+    dropped : operations of the crystal that do not map the k-mesh on itself.
+    """
+    notes = [
+        "PAW datasets are GPAW's, not VASP's: energies of the two programs cannot be compared",
+        "aspherical terms inside the spheres are always taken (LASPH = .TRUE.)",
+        "stress is corrected for the finite set of plane waves by GPAW's estimate of dE/dENCUT; VASP's is not",
+        "the basis follows the cell at constant ENCUT in each ionic step; VASP keeps the plane waves of the first",
+        "relaxations use one quasi-Newton method for IBRION = 1 and 2; for the cell, EDIFFG < 0 bounds the force on "
+        "each lattice vector",
+        "projections cover s, p and d inside the PAW spheres",
+    ]
+    if dropped:
+        notes.append(
+            f"the k-mesh breaks {dropped} of the crystal's operations; it and the density keep only the others"
+        )
+    return notes
