@@ -61,6 +61,12 @@ def real(run: Vasprun, name: str) -> float | None:
     return float(value) if isinstance(value, float | int) and not isinstance(value, bool) else None
 
 
+def _lower(run: Vasprun, name: str) -> int | None:
+    """The lower of what was asked for and what was effective: where they differ, the stricter is believed."""
+    said = [v for v in (run.parameters.get(name), run.incar.get(name)) if type(v) is int]
+    return min(said) if said else None
+
+
 def judge(run: Vasprun) -> Convergence:
     """Judge one calculation.
 
@@ -68,7 +74,7 @@ def judge(run: Vasprun) -> Convergence:
     unknown otherwise, and a relaxation in it is not converged.
     """
     step = run.last_complete_step
-    nelm, nsw = integer(run, "NELM"), integer(run, "NSW")
+    nelm, nsw = _lower(run, "NELM"), integer(run, "NSW")
     warnings: list[str] = []
     electronic = _electronic(run, nelm, warnings)
     relaxation = _is_relaxation(run, nsw)

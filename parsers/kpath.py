@@ -10,7 +10,8 @@ import numpy as np
 
 from kalloy.parsers.bands import Bands, Floats, Segment, is_path, straight_segments
 from kalloy.parsers.model import BandData, KPoints
-from kalloy.parsers.source import LONGEST_ELEMENT, open_binary
+from kalloy.parsers.opening import open_binary
+from kalloy.parsers.source import LONGEST_ELEMENT
 from kalloy.structures.crystal import Crystal
 
 _CORNER = re.compile(r"^\s*([-+.\deE]+)\s+([-+.\deE]+)\s+([-+.\deE]+)\s*(.*)$")

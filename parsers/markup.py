@@ -10,7 +10,7 @@ from kalloy.errors import ParseError
 from kalloy.parsers.source import CutOffError, MalformedError, Source
 from kalloy.parsers.tables import Table, read_pieces
 
-LONGEST_TAG = 1 << 16
+LONGEST_TAG = 1 << 10
 DOCUMENT_TYPE = "declares a document type or entities, which no VASP file does"
 MOST_DEFECTS = 20
 """Damaged places after which reading stops: a file so broken is not worth a minute of anybody's time."""

@@ -1,4 +1,4 @@
-"""What a vasprun.xml says, as neutral frozen data: numpy arrays with units, no trace of XML."""
+"""What a calculation's files say, as neutral frozen data: numpy arrays with units, no trace of XML."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ class IonicStep:
 
 @dataclass(frozen=True, eq=False)
 class Vasprun:
-    """All that was read of one vasprun.xml."""
+    """All that was read of one calculation, from vasprun.xml or from what stands in for it."""
 
     header: Header = Header()
     """Program, version, start."""
@@ -170,8 +170,10 @@ class Vasprun:
     """Dielectric functions in the file's order."""
     born_charges: Floats | None = None
     """Shape (atoms, 3, 3), e; first index of each tensor the field's direction."""
+    files: tuple[str, ...] = ()
+    """Names of the files that this was read from, the first being the main one."""
     closed: bool = False
-    """Whether the file ends with its closing tag."""
+    """Whether the file ends with its closing tag (OUTCAR: its timing report)."""
     defects: tuple[str, ...] = ()
     """Where the file breaks off or contradicts its format, in words."""
 

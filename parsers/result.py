@@ -13,11 +13,11 @@ from kalloy.errors import InputError, ParseError
 from kalloy.parsers.bands import Bands
 from kalloy.parsers.convergence import Convergence, judge, real
 from kalloy.parsers.dos import Dos
+from kalloy.parsers.endings import find_cause
+from kalloy.parsers.files import find_file, read_file, read_folder
 from kalloy.parsers.gap import Edge, Gap, find_gap
 from kalloy.parsers.kpath import Corners, path_bands, read_corners, split_bands
 from kalloy.parsers.model import Floats, IonicStep, Settings, Vasprun
-from kalloy.parsers.source import SUFFIXES
-from kalloy.parsers.vasprun import read_vasprun
 from kalloy.structures.crystal import Crystal
 
 SCHEMA = 1
@@ -144,7 +144,7 @@ def read_result(folder: str | Path) -> Result:
 
     Parameters
     ----------
-    folder : a VASP folder, or a vasprun.xml (also compressed).
+    folder : a VASP folder, or one file of it: vasprun.xml, vaspout.h5, OUTCAR, also compressed.
 
     Raises
     ------
@@ -156,24 +156,17 @@ def read_result(folder: str | Path) -> Result:
     place = Path(folder)
     if not place.exists():
         raise InputError("no such file or folder", where=str(folder))
-    file = place if place.is_file() else find_file(place, "vasprun.xml")
-    if file is None:
-        raise ParseError("no vasprun.xml in this folder", where=str(folder))
-    run = read_vasprun(file)
-    corners, corners_opt = (_named_corners(file.parent, name) for name in ("KPOINTS", "KPOINTS_OPT"))
-    return assemble(str(folder), run, corners, corners_opt)
+    run = read_file(place) if place.is_file() else read_folder(place)
+    home = place.parent if place.is_file() else place
+    corners, corners_opt = (_named_corners(home, name) for name in ("KPOINTS", "KPOINTS_OPT"))
+    cause = None if run.complete or place.is_file() else find_cause(home)
+    return assemble(str(folder), run, corners, corners_opt, cause)
 
 
 def unreadable(folder: str, reason: str) -> dict[str, Any]:
     """The row of a folder that cannot be read: every value unknown, the reason among the warnings."""
     row: dict[str, Any] = dict.fromkeys(Result(folder, Vasprun()).to_json())
     return row | {"schema": SCHEMA, "folder": folder, "complete": False, "warnings": [reason]}
-
-
-def find_file(folder: Path, name: str) -> Path | None:
-    """A file of that name in the folder, plain or compressed."""
-    candidates = (folder / f"{name}{suffix}" for suffix in SUFFIXES)
-    return next((c for c in candidates if c.is_file()), None)
 
 
 def _named_corners(folder: Path, name: str) -> Corners:
@@ -184,12 +177,15 @@ def _named_corners(folder: Path, name: str) -> Corners:
         return ()  # names are an ornament: the path is known without them
 
 
-def assemble(folder: str, run: Vasprun, corners: Corners = (), corners_opt: Corners = ()) -> Result:
-    """Put together what one vasprun.xml says.
+def assemble(
+    folder: str, run: Vasprun, corners: Corners = (), corners_opt: Corners = (), cause: str | None = None
+) -> Result:
+    """Put together what a calculation's files say.
 
     Parameters
     ----------
     corners, corners_opt : named points of KPOINTS and KPOINTS_OPT, where known.
+    cause : what ended the calculation before its time, where known.
     """
     per_band = electrons_per_band(run)
     sets = split_bands(run.bands, run.crystal, per_band, corners) if run.bands else []
@@ -204,7 +200,7 @@ def assemble(folder: str, run: Vasprun, corners: Corners = (), corners_opt: Corn
         next((b for b in reversed(sets) if b.source == "path"), None),
         gap,
         convergence,
-        _file_warnings(run) + convergence.warnings + (gap.warnings if sets else ()),
+        _file_warnings(run, cause) + convergence.warnings + (gap.warnings if sets else ()),
     )
 
 
@@ -215,8 +211,12 @@ def electrons_per_band(run: Vasprun) -> int:
     return 1 if spinors or channels > 1 else 2
 
 
-def _file_warnings(run: Vasprun) -> tuple[str, ...]:
+def _file_warnings(run: Vasprun, cause: str | None) -> tuple[str, ...]:
     warnings = tuple(f"incomplete: {defect}" for defect in run.defects)
+    if cause:
+        warnings += (f"ended by {cause}",)
+    if len(run.files) > 1:
+        warnings += (f"read from {', '.join(run.files)}",)
     if run.atoms:
         pairs = zip(run.atoms.as_written, run.atoms.elements, strict=True)
         warnings += tuple(

@@ -21,7 +21,8 @@ Bytes = NDArray[np.uint8]
 
 _NUMBER = rb"[-+]?(?:\d+\.?\d*|\.\d+)(?:[EDed][-+]?\d+)?|\*+|[-+]?[Nn][Aa][Nn]|[-+]?[Ii][Nn][Ff](?:inity)?"
 _TOKEN = re.compile(_NUMBER)
-_ROW = re.compile(rb"(?:\s*(?:" + _NUMBER + rb"))*\s*")
+# Possessive, so that a row of digits that ends in rubbish is refused in one pass.
+_ROW = re.compile(rb"(?:\s*+(?>" + _NUMBER + rb"))*+\s*+")
 _FIXED = re.compile(rb"-?\d*\.\d+")
 _MOST_COLUMNS = 18  # digits that a 64-bit integer holds whatever they are
 _EXACT = 1 << 53  # integers below are exact in double precision

@@ -15,13 +15,18 @@ from kalloy.parsers.source import MalformedError
 from kalloy.parsers.tables import read_rows
 from kalloy.structures.crystal import Crystal
 
-_ITEM = re.compile(rb"<(i|v)\b([^>]*)>(.*?)</\1>|<(separator)\b([^>]*)>|</(separator)>", re.DOTALL)
+# What an element holds up to its own end; stops at the next of its kind, so that what never closes costs one pass.
+_ITEM = re.compile(rb"<(i|v)\b([^<>]*)>([^<]*(?:<(?!/?(?:i|v|separator)\b)[^<]*)*)</\1>")
 _NAME = re.compile(rb'name\s*=\s*"([^"]*)"')
 _TYPE = re.compile(rb'type\s*=\s*"([^"]*)"')
-_CELL = re.compile(rb"<c>(.*?)</c>", re.DOTALL)
-_ROW = re.compile(rb"<rc>(.*?)</rc>", re.DOTALL)
-_VARRAY = re.compile(rb"<varray\b([^>]*)>(.*?)</varray>", re.DOTALL)
-_ENERGY = re.compile(rb'<i name="(e_fr_energy|e_wo_entrp|e_0_energy)">(.*?)</i>')
+_CELL = re.compile(rb"<c>([^<]*)</c>")
+_ROW = re.compile(rb"<rc>([^<]*(?:<(?!/?rc\b)[^<]*)*)</rc>")
+_VARRAY = re.compile(rb"<varray\b([^<>]*)>([^<]*(?:<(?!/?varray\b)[^<]*)*)</varray>")
+_GENERATION = re.compile(
+    rb'<generation\b[^<>]*param\s*=\s*"([^"<>]*)"[^<>]*>([^<]*(?:<(?!/?generation\b)[^<]*)*)</generation>'
+)
+_ARRAY = re.compile(rb'<array name="(atoms|atomtypes)"[^<>]*>([^<]*(?:<(?!/?array\b)[^<]*)*)</array>')
+_ENERGY = re.compile(rb'<i name="(e_fr_energy|e_wo_entrp|e_0_energy)">([^<]*)</i>')
 _STARS = re.compile(r"\*+")
 
 
@@ -37,8 +42,6 @@ def settings(section: bytes) -> Settings:
     """
     found: dict[str, Value] = {}
     for match in _ITEM.finditer(section):
-        if match.group(1) is None:
-            continue
         name, kind = _attribute(_NAME, match.group(2)), _attribute(_TYPE, match.group(2)) or "float"
         if name and name not in found:
             found[name] = _value(text(match.group(3)), kind, vector=match.group(1) == b"v")
@@ -114,13 +117,13 @@ def kpoints(section: bytes) -> KPoints:
     weights = matrix(arrays["weights"], 1)[:, 0] if "weights" in arrays else np.full(len(coordinates), np.nan)
     if len(weights) != len(coordinates):
         raise MalformedError(f"{len(weights)} weights for {len(coordinates)} k-points")
-    generation = re.search(rb'<generation\b[^>]*param\s*=\s*"([^"]*)"[^>]*>(.*?)</generation>', section, re.DOTALL)
+    generation = _GENERATION.search(section)
     if generation is None:
         return KPoints(coordinates, weights)
     said = settings(generation.group(2))
     divisions = said.get("divisions")
     wanted = divisions if isinstance(divisions, tuple) else (divisions,)
-    corners = re.findall(rb"<v>(.*?)</v>", generation.group(2))
+    corners = re.findall(rb"<v>([^<]*)</v>", generation.group(2))
     return KPoints(
         coordinates,
         weights,
@@ -138,13 +141,12 @@ def atoms(section: bytes) -> Atoms:
     MalformedError
         If atoms and types do not match.
     """
-    listed = re.search(rb'<array name="atoms"[^>]*>(.*?)</array>', section, re.DOTALL)
-    typed = re.search(rb'<array name="atomtypes"[^>]*>(.*?)</array>', section, re.DOTALL)
-    if listed is None or typed is None:
+    arrays = dict(_ARRAY.findall(section))
+    if set(arrays) != {b"atoms", b"atomtypes"}:
         raise MalformedError("no list of atoms and types")
     try:
-        of_atom = [[text(c) for c in _CELL.findall(row)] for row in _ROW.findall(listed.group(1))]
-        of_type = [[text(c) for c in _CELL.findall(row)] for row in _ROW.findall(typed.group(1))]
+        of_atom = [[text(c) for c in _CELL.findall(row)] for row in _ROW.findall(arrays[b"atoms"])]
+        of_type = [[text(c) for c in _CELL.findall(row)] for row in _ROW.findall(arrays[b"atomtypes"])]
         types = tuple(int(cells[1]) - 1 for cells in of_atom)
         titles = tuple(cells[4] if len(cells) > 4 else "" for cells in of_type)
         written = tuple(cells[1] for cells in of_type)

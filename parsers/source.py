@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import IO, cast
 
-from kalloy.errors import ParseError
+from kalloy.parsers.opening import open_binary
 
 CHUNK = 1 << 20
 """Bytes read at a time; small enough to stay in a processor's cache."""
 
 LONGEST_ELEMENT = 1 << 26
 """Bytes of the longest element that is taken whole (structures, settings); tables of numbers are read in pieces."""
-
-_OPENERS: dict[bytes, Callable[[Path, str], object]] = {
-    b"\x1f\x8b": gzip.open,
-    b"BZh": bz2.open,
-    b"\xfd7zXZ\x00": lzma.open,
-}
-SUFFIXES = ("", ".gz", ".bz2", ".xz")
-"""What a file's name may end with, in order of preference."""
 
 
 class CutOffError(Exception):
@@ -34,25 +21,6 @@ class CutOffError(Exception):
 
 class MalformedError(Exception):
     """The file's text contradicts its own format; internal to the readers, which keep what is whole."""
-
-
-def open_binary(path: Path) -> IO[bytes]:
-    """Open a file for reading, decompressed by what its first bytes say, whatever its name.
-
-    Raises
-    ------
-    ParseError
-        If it cannot be opened.
-    """
-    try:
-        with path.open("rb") as raw:
-            head = raw.read(6)
-    except OSError as error:
-        raise ParseError(f"cannot be read ({error.strerror or error})", where=str(path)) from None
-    for magic, opener in _OPENERS.items():
-        if head.startswith(magic):
-            return cast(IO[bytes], opener(path, "rb"))
-    return path.open("rb")
 
 
 class Source:
@@ -68,7 +36,11 @@ class Source:
         self._base = 0
         self._lines_before = 0
         self._ended = False
-        self.stream_error: str | None = None
+
+    @property
+    def stream_error(self) -> str | None:
+        """Why the compressed stream ended early, or None."""
+        return None if self._file.damage is None else f"the compressed stream is broken ({self._file.damage})"
 
     def __enter__(self) -> Source:
         return self
@@ -87,12 +59,7 @@ class Source:
         """Read another chunk; False where the file has ended or its stream is broken."""
         if self._ended:
             return False
-        try:
-            chunk = self._file.read(CHUNK)
-        except (EOFError, OSError, zlib.error, lzma.LZMAError, ValueError) as error:
-            # A compressed file that was cut or damaged: what came before the damage is kept.
-            self.stream_error = f"the compressed stream is broken ({error})"
-            chunk = b""
+        chunk = self._file.read(CHUNK)
         if not chunk:
             self._ended = True
             return False

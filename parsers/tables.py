@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from kalloy.parsers.scanning import Bytes, Floats, Layout, row_numbers, scan_rows
 from kalloy.parsers.source import MalformedError
 
-MOST_NUMBERS = 1 << 28
-"""Numbers of the largest table that is read (2 GiB of them); beyond, the file is refused as absurd."""
+MOST_NUMBERS = 1 << 27
+"""Numbers of the largest table that is read (1 GiB of them); beyond, the file is refused as absurd."""
 
-_FIELD = re.compile(rb"<field[^>]*>([^<]*)</field>")
-_ROW_OR_CLOSE = re.compile(rb"<([rv])>(.*?)</\1>|</set>", re.DOTALL)
+_FIELD = re.compile(rb"<field[^<>]*>([^<]*)</field>")
+_ROW_OR_CLOSE = re.compile(rb"<([rv])>([^<]*)</\1>|</set>")
 _FEW = 24  # rows below which columns do not pay
 
 

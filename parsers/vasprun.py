@@ -22,8 +22,8 @@ from kalloy.parsers.source import CutOffError, MalformedError, Source
 from kalloy.parsers.spectra import band_arrays, dielectric_part, projection_weights, read_dos
 from kalloy.structures.crystal import Crystal
 
-_STEP_ENERGY = re.compile(rb'<i name="e_fr_energy">\s*(.*?)\s*</i>')
-_BORN_TENSOR = re.compile(rb"<set>(.*?)</set>", re.DOTALL)
+_STEP_ENERGY = re.compile(rb'<i name="e_fr_energy">([^<]*)</i>')
+_BORN_TENSOR = re.compile(rb"<set>((?:\s*<v>[^<]*</v>)++)\s*</set>")
 
 
 def read_vasprun(path: str | Path, projections: bool = False) -> Vasprun:
@@ -89,6 +89,7 @@ class _Reader:
             dielectric=tuple(self._dielectric),
             closed=self._closed,
             defects=tuple(self._walker.defects),
+            files=(self._source.path.name,),
         )
 
     def _find_root(self) -> None:
@@ -303,12 +304,12 @@ class _Reader:
     def _array(self, tag: Tag) -> None:
         text = self._walker.section(tag)
         if tag.attributes.get("name") == "born_charges":
-            tensors = [sections.matrix(t) for t in _BORN_TENSOR.findall(text.partition(b"<set>")[0] or text)]
+            tensors = [sections.matrix(tensor) for tensor in _BORN_TENSOR.findall(text)]
             self._data["born_charges"] = np.array(tensors)
 
 
 def _number(written: bytes) -> float:
     try:
-        return float(written)
+        return float(written.strip())
     except ValueError:
         return float("nan")

@@ -1,0 +1,46 @@
+"""Read CONTCAR and POSCAR without pymatgen: only what stands in for a structure that no output file gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from kalloy.errors import ParseError
+from kalloy.parsers.elements import SYMBOLS
+from kalloy.parsers.lines import Lines
+from kalloy.parsers.source import CutOffError
+from kalloy.structures.crystal import Crystal
+
+_MOST_ATOMS = 1_000_000
+
+
+def read_poscar(path: str | Path) -> Crystal:
+    """Read one POSCAR or CONTCAR of VASP 5 or later (with element symbols), plain or compressed.
+
+    Raises
+    ------
+    ParseError
+        If it cannot be opened or read, or names no elements.
+    """
+    lines = Lines(Path(path))
+    try:
+        lines.next()
+        scale = float(lines.next().split()[0])
+        lattice = np.array([[float(word) for word in lines.next().split()[:3]] for _ in range(3)])
+        lattice *= scale if scale > 0 else (-scale / abs(np.linalg.det(lattice))) ** (1 / 3)
+        symbols = [word.decode("latin-1").split("_")[0].split("/")[0] for word in lines.next().split()]
+        counts = [int(word) for word in lines.next().split()]
+        if len(symbols) != len(counts) or not set(symbols) <= SYMBOLS or not 0 < sum(counts) < _MOST_ATOMS:
+            raise ValueError("no element symbols and their numbers")
+        style = lines.next().strip()
+        if style[:1] in b"Ss":
+            style = lines.next().strip()
+        rows = np.array([[float(w) for w in lines.next().split()[:3]] for _ in range(sum(counts))])
+        fractional = rows * scale @ np.linalg.inv(lattice) if style[:1] in b"CcKk" else rows
+        species = tuple(s for s, n in zip(symbols, counts, strict=True) for _ in range(n))
+        return Crystal(lattice, species, fractional)
+    except CutOffError:
+        raise ParseError(f"breaks off at line {lines.number}", where=str(path)) from None
+    except (ValueError, IndexError, np.linalg.LinAlgError) as error:
+        raise ParseError(f"is no POSCAR: line {lines.number}: {error}", where=str(path)) from None
