@@ -1,7 +1,7 @@
 """A stand-in engine for tests of submission and screening: it checks its inputs and computes nothing of physics.
 
-Run in a calculation folder like kalloy-gpaw. The energy is a sum over pairs of ions, so that configurations differ; bands
-are two cosines with a gap. It calls itself ``standin`` in vasprun.xml. Environment:
+Run in a calculation folder like kalloy-gpaw. The energy is a sum over pairs of ions, so that configurations differ;
+bands are two cosines with a gap. It calls itself ``standin`` in vasprun.xml. Environment:
 
 STANDIN_SECONDS   pause per ionic step (default 0)
 STANDIN_LOG       a file to which it appends the folder and "start" or "end": what ran, and how often
@@ -14,8 +14,14 @@ import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
+
+Floats: TypeAlias = NDArray[np.float64]
+Incar: TypeAlias = dict[str, Any]
+Step: TypeAlias = "tuple[Structure, float, float]"
 
 CHARGES = {"Na": 9.0, "K": 9.0, "Cs": 9.0, "Pb": 14.0, "Br": 7.0, "Cl": 7.0}
 NUMBERS = {"Na": 11, "Cl": 17, "K": 19, "Br": 35, "Cs": 55, "Pb": 82}
@@ -23,9 +29,9 @@ NUMBERS = {"Na": 11, "Cl": 17, "K": 19, "Br": 35, "Cs": 55, "Pb": 82}
 
 @dataclass(frozen=True)
 class Structure:
-    lattice: np.ndarray
+    lattice: Floats
     elements: list[str]
-    positions: np.ndarray
+    positions: Floats
 
     @property
     def volume(self) -> float:
@@ -70,12 +76,12 @@ def main() -> None:
     log(f"end {name}/{here.name}")
 
 
-def read_incar() -> dict:
+def read_incar() -> Incar:
     pairs = (line.split("=", 1) for line in Path("INCAR").read_text().splitlines() if "=" in line)
     return {tag.strip(): number(value.strip()) for tag, value in pairs}
 
 
-def number(text: str):
+def number(text: str) -> Any:
     if text in (".TRUE.", ".FALSE."):
         return text == ".TRUE."
     try:
@@ -121,7 +127,7 @@ def energy(structure: Structure) -> float:
     return float((np.outer(numbers, numbers) * np.exp(-distances)).sum() / 100 - structure.volume / 50)
 
 
-def points(kpoints: KPoints) -> tuple[np.ndarray, str]:
+def points(kpoints: KPoints) -> tuple[Floats, str]:
     if kpoints.style == "Line":
         ends = np.array([line.split()[:3] for line in kpoints.lines[4:] if line.strip()], float)
         n = int(kpoints.lines[1])
@@ -136,96 +142,94 @@ def points(kpoints: KPoints) -> tuple[np.ndarray, str]:
     return listed, head + "</generation>"
 
 
-def row(values) -> str:
+def row(values: Any) -> str:
     return " ".join(f"{float(v):.8f}" for v in np.ravel(values))
 
 
-def varray(name, rows) -> str:
-    return f'<varray name="{name}">' + "".join(f"<v> {row(r)} </v>" for r in rows) + "</varray>"
+def tag(element: str, content: str, /, **attributes: object) -> str:
+    return f"<{element}" + "".join(f' {k}="{v}"' for k, v in attributes.items()) + f">{content}</{element}>"
 
 
-def structure_xml(structure) -> str:
+def item(name: str, value: Any) -> str:
+    kind = {int: {"type": "int"}, str: {"type": "string"}}.get(type(value), {})
+    return tag("i", f" {value} ", **kind, name=name)
+
+
+def varray(name: str, rows: Any) -> str:
+    return tag("varray", "".join(tag("v", f" {row(r)} ") for r in rows), name=name)
+
+
+def array(fields: str, content: str, dimensions: str) -> str:
+    head = "".join(tag("dimension", d, dim=i) for i, d in enumerate(dimensions.split(), 1))
+    return tag("array", head + "".join(tag("field", f) for f in fields.split()) + tag("set", content))
+
+
+def structure_xml(structure: Structure) -> str:
     crystal = varray("basis", structure.lattice) + varray("rec_basis", np.linalg.inv(structure.lattice).T)
-    return f"<structure><crystal>{crystal}</crystal>{varray('positions', structure.positions)}</structure>"
+    return tag("structure", tag("crystal", crystal) + varray("positions", structure.positions))
 
 
-def vasprun(incar, kpoints, steps) -> str:
-    """In the layout of VASP's own, every block on lines of its own."""
+def vasprun(incar: Incar, kpoints: KPoints, steps: list[Step]) -> str:
     listed, generation = points(kpoints)
-    structure = steps[0][0]
-    elements = structure.elements
-    kinds = list(dict.fromkeys(elements))
+    elements = steps[0][0].elements
     nelect = sum(CHARGES[e] for e in elements)
-    filled = int(nelect // 2)
-    parameters = "".join(
-        f'<i name="{k}"> {v} </i>'
-        for k, v in (
-            ("ENMAX", incar["ENCUT"]),
-            ("EDIFF", incar["EDIFF"]),
-            ("NELECT", nelect),
-            ("EDIFFG", incar.get("EDIFFG", 0)),
-            ("SIGMA", 0.05),
-        )
-    )
-    whole = (
-        ("NELM", 60),
-        ("NSW", incar["NSW"]),
-        ("IBRION", incar.get("IBRION", -1)),
-        ("ISMEAR", 0),
-        ("ISPIN", 1),
-        ("ICHARG", incar.get("ICHARG", 2)),
-        ("ISIF", incar.get("ISIF", 2)),
-    )
-    parameters += "".join(f'<i type="int" name="{k}"> {v} </i>' for k, v in whole)
-    parameters += '<i type="string" name="GGA">PE</i>'
-    atoms = "".join(f"<rc><c>{e} </c><c> {kinds.index(e) + 1}</c></rc>" for e in elements)
-    types = "".join(
-        f"<rc><c> {elements.count(e)}</c><c>{e} </c><c> 1.0</c><c> {CHARGES[e]}</c><c> stand-in {e} </c></rc>"
-        for e in kinds
-    )
-    blocks = []
-    for i, (s, e, force) in enumerate(steps):
-        forces = np.zeros((len(s.elements), 3))
+    ionic = []
+    for i, (structure, e, force) in enumerate(steps):
+        forces = np.zeros((len(elements), 3))
         forces[0, 0], forces[1, 0] = force, -force
-        scf = f'<scstep><energy><i name="e_fr_energy"> {e:.8f} </i></energy></scstep>'
-        energies = "".join(f'<i name="{n}"> {e:.8f} </i>' for n in ("e_fr_energy", "e_wo_entrp", "e_0_energy"))
-        last = spectra(listed, filled, s.volume, incar) if i == len(steps) - 1 else ""
-        blocks.append(
-            f"<calculation>\n{scf}\n{structure_xml(s)}\n{varray('forces', forces)}\n{varray('stress', np.zeros((3, 3)))}\n<energy>{energies}</energy>\n{last}\n</calculation>"
-        )
-    ionic_steps = "\n".join(blocks)
-    return f"""<?xml version="1.0" encoding="ISO-8859-1"?>
-<modeling>
-<generator><i name="program" type="string">standin </i><i name="version" type="string">1 </i></generator>
-<incar></incar>
-<kpoints>{generation}{varray("kpointlist", listed)}{varray("weights", np.full((len(listed), 1), 1 / len(listed)))}</kpoints>
-<parameters>{parameters}</parameters>
-<atominfo><atoms> {len(elements)} </atoms><types> {len(kinds)} </types>
-<array name="atoms"><dimension dim="1">ion</dimension><field type="string">element</field><field type="int">atomtype</field><set>{atoms}</set></array>
-<array name="atomtypes"><dimension dim="1">type</dimension><field type="int">atomspertype</field><field type="string">element</field><field>mass</field><field>valence</field><field type="string">pseudopotential</field><set>{types}</set></array>
-</atominfo>
-{ionic_steps}
-</modeling>
-"""
+        energies = tag("energy", "".join(item(n, e) for n in ("e_fr_energy", "e_wo_entrp", "e_0_energy")))
+        blocks = [tag("scstep", energies), structure_xml(structure), varray("forces", forces)]
+        blocks += [varray("stress", np.zeros((3, 3))), energies]
+        if i == len(steps) - 1:
+            blocks.append(spectra(listed, int(nelect // 2), structure.volume, incar))
+        ionic.append(tag("calculation", "\n" + "\n".join(blocks) + "\n"))
+    weights = varray("weights", np.full((len(listed), 1), 1 / len(listed)))
+    parts = [
+        tag("generator", item("program", "standin") + item("version", "1")),
+        tag("kpoints", generation + varray("kpointlist", listed) + weights),
+        tag("parameters", parameters(incar, nelect)),
+        atoms_xml(elements),
+        *ionic,
+    ]
+    return '<?xml version="1.0" encoding="ISO-8859-1"?>\n' + tag("modeling", "\n" + "\n".join(parts) + "\n") + "\n"
 
 
-def spectra(listed, filled, volume, incar) -> str:
+def parameters(incar: Incar, nelect: float) -> str:
+    defaults = {"IBRION": -1, "ISMEAR": 0, "ISPIN": 1, "ICHARG": 2, "ISIF": 2, "NELM": 60, "GGA": "PE", "SIGMA": 0.05}
+    used = {**defaults, "NELECT": nelect, "ENMAX": float(incar["ENCUT"]), "EDIFF": incar["EDIFF"], "NSW": incar["NSW"]}
+    return "".join(item(k, incar.get(k, v)) for k, v in used.items()) + item("EDIFFG", float(incar.get("EDIFFG", 0)))
+
+
+def record(*values: object) -> str:
+    return tag("rc", "".join(tag("c", f"{v} ") for v in values))
+
+
+def atoms_xml(elements: list[str]) -> str:
+    kinds = list(dict.fromkeys(elements))
+    atoms = "".join(record(e, kinds.index(e) + 1) for e in elements)
+    types = "".join(record(elements.count(e), e, 1.0, CHARGES[e], f"stand-in {e}") for e in kinds)
+    listed = array("element atomtype", atoms, "ion").replace("<array>", '<array name="atoms">')
+    kinds_ = array("atomspertype element mass valence pseudopotential", types, "type")
+    counts = tag("atoms", f" {len(elements)} ") + tag("types", f" {len(kinds)} ")
+    return tag("atominfo", counts + listed + kinds_.replace("<array>", '<array name="atomtypes">'))
+
+
+def spectra(listed: Floats, filled: int, volume: float, incar: Incar) -> str:
     """A valence band with its top at Γ, a conduction band with its bottom at the zone's corner: indirect."""
     wave = np.cos(2 * np.pi * listed).sum(axis=1)
     levels = [[-5.0] * (filled - 1) + [0.1 * (w - 3), 3.0 + 100 / volume + 0.05 * (w + 3)] for w in wave]
-    kpoint = lambda i, e: (
-        f'<set comment="kpoint {i + 1}">'
-        + "".join(f"<r> {x:.4f} {float(n < filled):.4f} </r>" for n, x in enumerate(e))
-        + "</set>"
-    )  # noqa: E731
-    head = '<dimension dim="1">band</dimension><dimension dim="2">kpoint</dimension><dimension dim="3">spin</dimension><field>eigene</field><field>occ</field>'
-    rows = "".join(kpoint(i, e) for i, e in enumerate(levels))
-    grid = np.linspace(incar.get("EMIN", -6), incar.get("EMAX", 6), 31)
-    flat = np.array(levels).ravel()
-    density = [2 * float(np.exp(-(((g - flat) / 0.2) ** 2)).sum()) / len(listed) for g in grid]
-    dos = "".join(f"<r> {g:.4f} {d:.4f} 0.0 </r>" for g, d in zip(grid, density, strict=True))
-    total = f'<total><array><dimension dim="1">gridpoints</dimension><dimension dim="2">spin</dimension><field>energy</field><field>total</field><field>integrated</field><set><set comment="spin 1">{dos}</set></set></array></total>'
-    return f'<eigenvalues><array>{head}<set><set comment="spin 1">{rows}</set></set></array></eigenvalues>\n<dos><i name="efermi"> 1.0 </i>{total}</dos>'
+    rows = ""
+    for k, energies in enumerate(levels, 1):
+        pairs = "".join(tag("r", f" {e:.4f} {float(n < filled):.4f} ") for n, e in enumerate(energies))
+        rows += tag("set", pairs, comment=f"kpoint {k}")
+    eigenvalues = array("eigene occ", tag("set", rows, comment="spin 1"), "band kpoint spin")
+    flat: Floats = np.ravel(levels)
+    density = ""
+    for energy in np.linspace(incar.get("EMIN", -6), incar.get("EMAX", 6), 31):
+        states = 2 * float(np.exp(-(((energy - flat) / 0.2) ** 2)).sum()) / len(listed)
+        density += tag("r", f" {energy:.4f} {states:.4f} 0.0 ")
+    total = array("energy total integrated", tag("set", density, comment="spin 1"), "gridpoints spin")
+    return tag("eigenvalues", eigenvalues) + "\n" + tag("dos", item("efermi", 1.0) + tag("total", total))
 
 
 if __name__ == "__main__":

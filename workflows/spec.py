@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from kalloy.errors import SpecError
 from kalloy.workflows.inputs.preset import Tag
 from kalloy.workflows.inputs.stage import Stage
-from kalloy.workflows.validation import explain
+from kalloy.workflows.validation import complaint, explain
 
 
 class _Table(BaseModel):
@@ -163,8 +163,8 @@ def parse_spec(raw: dict[str, Any], where: str, text: str = "") -> Spec:
     try:
         spec = Spec.model_validate(raw)
     except ValidationError as error:
-        last = next((str(p) for p in reversed(error.errors()[0]["loc"]) if not str(p).isdigit()), "")
-        raise SpecError(*explain(error, Spec), where=where + _line_of(last, text)) from None
+        key = next((str(part) for part in reversed(complaint(error)["loc"]) if not isinstance(part, int)), "")
+        raise SpecError(explain(error, Spec), where=where + _line_of(key, text)) from None
     site = spec.calculation.site
     if site != "local" and site not in spec.site:
         raise SpecError(f"no table [site.{site}]", where=where, mend="write one, or leave out calculation.site")

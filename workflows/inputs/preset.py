@@ -97,7 +97,7 @@ def load_preset(name: str, folder: Path = Path()) -> Preset:
     try:
         return Preset.model_validate(raw)
     except ValidationError as error:
-        raise SpecError(*explain(error, Preset), where=f"preset {name}") from None
+        raise SpecError(explain(error, Preset), where=f"preset {name}") from None
 
 
 def _merged(name: str, folder: Path, seen: tuple[str, ...]) -> dict[str, Any]:

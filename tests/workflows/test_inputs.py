@@ -1,0 +1,227 @@
+"""Inputs are what an expert writes by hand: whole files are compared, and read back by pymatgen."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pymatgen.io.vasp.inputs import Incar, Kpoints, Poscar
+
+from kalloy.errors import SpecError
+from kalloy.structures.host import load_host
+from kalloy.workflows.campaign import Campaign
+from kalloy.workflows.creation import new_campaign
+from kalloy.workflows.inputs.incar import compose, format_tag
+from kalloy.workflows.inputs.kpoints import (
+    BandPath,
+    band_path,
+    holds_gamma,
+    images_off_mesh,
+    mesh_points,
+    mesh_warnings,
+)
+from kalloy.workflows.inputs.preset import MeshSettings, bundled_presets, load_preset
+from kalloy.workflows.inputs.stage import Stage
+from kalloy.workflows.inputs.writing import warnings_of, write_attempt
+
+COMMON = {
+    "GGA": "PE",
+    "PREC": "Accurate",
+    "ENCUT": 400,
+    "EDIFF": 1e-6,
+    "ALGO": "Normal",
+    "NELM": 100,
+    "ISPIN": 1,
+    "ISYM": 2,
+    "ISMEAR": 0,
+    "SIGMA": 0.05,
+    "LASPH": True,
+    "LREAL": False,
+    "LWAVE": False,
+}
+STILL = {"IBRION": -1, "NSW": 0, "LORBIT": 11, "LMAXMIX": 4}
+PAPER = {
+    Stage.RELAX: {**COMMON, "IBRION": 2, "ISIF": 3, "NSW": 100, "EDIFFG": -0.02, "LCHARG": False},
+    Stage.STATIC: {**COMMON, **STILL, "LCHARG": True},
+    Stage.DOS: {**COMMON, **STILL, "ICHARG": 11, "NEDOS": 3000, "LCHARG": False},
+    Stage.BANDS: {**COMMON, **STILL, "ICHARG": 11, "LCHARG": False},
+}
+
+
+@pytest.mark.parametrize("stage", list(Stage))
+@pytest.mark.parametrize("preset", ["paper", "paper-gamma"])
+def test_whole_incars_of_the_paper(stage: Stage, preset: str) -> None:
+    text = compose(load_preset(preset), stage, {}, {}, "home").text
+    lines = [[word.strip() for word in line.split("=")] for line in text.splitlines()]
+    assert dict(lines) == {"SYSTEM": "home", **{k: format_tag(v) for k, v in PAPER[stage].items()}}
+    read = Incar.from_str(text)
+    assert read.pop("GGA").upper() == PAPER[stage]["GGA"]  # pymatgen spells it Pe
+    assert read == {"SYSTEM": "home", **{k: v for k, v in PAPER[stage].items() if k != "GGA"}}
+
+
+def test_the_two_paper_presets_differ_in_their_meshes_alone() -> None:
+    letter, gamma = load_preset("paper"), load_preset("paper-gamma")
+    assert letter.tags == gamma.tags
+    for stage in (Stage.RELAX, Stage.STATIC, Stage.DOS):
+        one, other = letter.kpoints[stage], gamma.kpoints[stage]
+        assert isinstance(one, MeshSettings)
+        assert isinstance(other, MeshSettings)
+        assert one.mesh == other.mesh
+        assert (one.style, other.style) == ("Monkhorst-Pack", "Gamma")
+
+
+def test_every_bundled_preset_is_whole() -> None:
+    for name in bundled_presets():
+        preset = load_preset(name)
+        assert set(preset.kpoints) == set(Stage)
+        assert preset.summary
+
+
+def test_tags_of_the_user_win_over_the_machine_and_the_preset() -> None:
+    tags = compose(load_preset("paper"), Stage.RELAX, {"ncore": 4, "ENCUT": 300}, {"ENCUT": 520}, "x")
+    assert (tags.tags["ENCUT"], tags.tags["NCORE"]) == (520, 4)
+    assert (tags.own, tags.machine) == (("ENCUT",), ("NCORE", "ENCUT"))
+
+
+def test_a_preset_of_the_users_own(tmp_path: Path) -> None:
+    own = tmp_path / "mine.yaml"
+    own.write_text("dated: '2026-01-01'\nsummary: mine\nparent: paper\nincar: {all: {ENCUT: 520}}\n")
+    preset = load_preset("mine.yaml", tmp_path)
+    assert preset.tags[Stage.DOS] == {**PAPER[Stage.DOS], "ENCUT": 520}
+    own.write_text("dated: '2026-01-01'\nsummary: mine\nparent: mine.yaml\n")
+    with pytest.raises(SpecError, match="own parents"):
+        load_preset("mine.yaml", tmp_path)
+    own.write_text("dated: '2026-01-01'\nsummary: mine\nparent: paper\nkpoint: {}\n")
+    with pytest.raises(SpecError, match="did you mean 'kpoints'"):
+        load_preset("mine.yaml", tmp_path)
+
+
+# -- k-meshes ----------------------------------------------------------------------
+
+
+def test_the_papers_mesh_breaks_the_hexagonal_lattice_and_says_so_in_one_line() -> None:
+    host = load_host("Cs4PbBr6").crystal
+    paper = load_preset("paper").kpoints
+    meshes = {s: m for s in Stage if isinstance(m := paper[s], MeshSettings)}
+    lines = mesh_warnings(meshes, host)
+    assert len(lines) == 2
+    assert "4x4x3" in lines[0]
+    assert "breaks the symmetry" in lines[0]
+    assert "67%" in lines[0]
+    assert "holds no Γ" in lines[0]
+    assert "9x9x6" in lines[1]
+    assert "breaks" not in lines[1]
+    gamma = load_preset("paper-gamma").kpoints
+    assert mesh_warnings({s: m for s in Stage if isinstance(m := gamma[s], MeshSettings)}, host) == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.tuples(*[st.integers(1, 5)] * 3),
+    st.sampled_from(["Monkhorst-Pack", "Gamma"]),
+    st.lists(st.sampled_from(list(product((-1, 0, 1), repeat=9))), min_size=1, max_size=4),
+)
+def test_mesh_symmetry_against_brute_force(mesh: tuple[int, int, int], style: str, flat: list[tuple[int, ...]]) -> None:
+    rotations = [np.reshape(r, (3, 3)) for r in flat if abs(round(float(np.linalg.det(np.reshape(r, (3, 3)))))) == 1]
+    if not rotations:
+        return
+    chosen = MeshSettings.model_validate({"mesh": mesh, "style": style})
+    points = mesh_points(chosen)
+    off = 0
+    for rotation in rotations:
+        for point in points:
+            image = np.linalg.inv(rotation).T @ point
+            off += not any(np.allclose((image - p) - np.round(image - p), 0, atol=1e-6) for p in points)
+    assert images_off_mesh(chosen, np.array(rotations)) == pytest.approx(off / (len(rotations) * len(points)))
+    assert holds_gamma(chosen) == any(np.allclose(p, 0) for p in points)
+
+
+# -- the path ------------------------------------------------------------------------
+
+
+def test_the_path_of_a_p321_member_is_the_hexagonal_one() -> None:
+    campaign_host = load_host("Cs4PbBr6")
+    from kalloy.structures.configuration import ConfigurationSpace
+    from kalloy.structures.substitution import parse_replacement
+
+    space = ConfigurationSpace(campaign_host, [parse_replacement("Cs=K:3")])
+    (content,) = space.contents
+    member = next(c for c in space.configurations(content) if c.space_group.symbol == "P321")
+    path = band_path(member.crystal(), member.label)
+    assert path.space_group == "P321"
+    walk = [("Γ", "M"), ("M", "K"), ("K", "Γ"), ("Γ", "A"), ("A", "L"), ("L", "H"), ("H", "A"), ("L", "M")]
+    assert list(path.segments[:8]) == walk
+    assert set(path.segments[8:]) in ({("H", "K")}, {("K", "H")})
+    assert BandPath.from_json(path.to_json()) == path
+
+
+def test_line_mode_is_read_back_by_pymatgen() -> None:
+    path = band_path(load_host("Cs4PbBr6", cell="primitive").crystal, "host")
+    read = Kpoints.from_str(str(path.kpoints(7)))
+    assert read.style == Kpoints.supported_modes.Line_mode
+    assert read.num_kpts == 7
+    ends = [path.points[label] for segment in path.segments for label in segment]
+    assert np.allclose(read.kpts, ends)
+    assert read.labels == [label.replace("Γ", "GAMMA") for segment in path.segments for label in segment]
+
+
+# -- folders -------------------------------------------------------------------------
+
+
+def test_an_attempt_of_a_first_stage_is_whole(tmp_path: Path) -> None:
+    campaign = new_campaign(
+        tmp_path / "c", "Cs4PbBr6", ["Cs=K:1"], cell="primitive", preset="paper-gamma", engine="vasp"
+    )
+    attempt = write_attempt(campaign, campaign.member("K1/c2"), Stage.RELAX)
+    names = {p.name for p in attempt.folder.iterdir()}
+    assert names == {"INCAR", "KPOINTS", "POSCAR", "POTCAR.spec", "attempt.json"}
+    assert attempt.folder == tmp_path / "c" / "K1" / "c2" / "relax" / "a01"
+    poscar = Poscar.from_file(attempt.folder / "POSCAR", check_for_potcar=False)
+    assert poscar.site_symbols == ["Cs", "K", "Pb", "Br"]
+    assert (attempt.folder / "POTCAR.spec").read_text().split() == ["Cs_sv", "K_sv", "Pb_d", "Br"]
+    kpoints = Kpoints.from_file(attempt.folder / "KPOINTS")
+    assert (kpoints.style.name, tuple(kpoints.kpts[0])) == ("Gamma", (4, 4, 3))
+    assert attempt.written["inputs"].keys() == names - {"attempt.json"}
+    assert write_attempt(campaign, campaign.member("K1/c2"), Stage.RELAX).folder.name == "a02"
+
+
+def test_written_structures_keep_every_digit(tmp_path: Path) -> None:
+    campaign = new_campaign(tmp_path / "c", "Cs4PbBr6", ["Cs=K:1"], cell="primitive", preset="laptop", engine=None)
+    member = campaign.member("K1/c1")
+    attempt = write_attempt(campaign, member, Stage.RELAX)
+    structure = Poscar.from_file(attempt.folder / "POSCAR", check_for_potcar=False).structure
+    assert np.abs(structure.lattice.matrix - member.crystal.lattice).max() < 1e-14
+    assert np.abs(structure.frac_coords - member.crystal.positions).max() < 1e-14
+    assert [s.specie.symbol for s in structure] == list(member.crystal.species)
+
+
+def test_all_members_name_their_elements_in_one_order(tmp_path: Path) -> None:
+    campaign = new_campaign(tmp_path / "c", "Cs4PbBr6", ["Cs=K"], cell="primitive", preset="laptop", engine=None)
+    orders = {tuple(m.crystal.composition) for m in campaign.members.values()}
+    assert orders == {("Cs", "Pb", "Br"), ("Cs", "K", "Pb", "Br"), ("K", "Pb", "Br")}
+    assert len(campaign.members) == 46  # 1 + 2 + 6 + 8 + 12 + 8 + 6 + 2 + 1, the host being the first
+
+
+def test_a_folder_of_another_structure_is_refused(tmp_path: Path) -> None:
+    from kalloy.errors import CampaignError
+
+    root = tmp_path / "c"
+    campaign = new_campaign(root, "Cs4PbBr6", ["Cs=K:1"], cell="primitive", preset="laptop", engine=None)
+    write_attempt(campaign, campaign.member("K1/c1"), Stage.RELAX)
+    spec = (root / "kalloy.toml").read_text().replace("Cs4PbBr6", "Cs4PbBr6-measured")
+    (root / "kalloy.toml").write_text(spec)
+    changed = Campaign(root)
+    with pytest.raises(CampaignError, match="belongs to another structure"):
+        write_attempt(changed, changed.member("K1/c1"), Stage.STATIC)
+
+
+def test_warnings_name_the_stages(tmp_path: Path) -> None:
+    campaign = new_campaign(
+        tmp_path / "c", "Cs4PbBr6", ["Cs=K:1"], cell="conventional", preset="paper", engine=None, dry_run=True
+    )
+    assert not (tmp_path / "c").exists()
+    assert [w.split(":")[0] for w in warnings_of(campaign)] == ["relax, static", "dos"]
