@@ -116,7 +116,8 @@ def test_the_papers_mesh_breaks_the_hexagonal_lattice_and_says_so_in_one_line() 
     assert "9x9x6" in lines[1]
     assert "breaks" not in lines[1]
     gamma = load_preset("paper-gamma").kpoints
-    assert mesh_warnings({s: m for s in Stage if isinstance(m := gamma[s], MeshSettings)}, host) == []
+    meshes = {s: m for s in Stage if isinstance(m := gamma[s], MeshSettings)}
+    assert mesh_warnings(meshes, host) == []
 
 
 @settings(max_examples=60, deadline=None)

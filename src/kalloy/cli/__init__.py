@@ -80,7 +80,8 @@ def main() -> None:
     try:
         code = cli.main(prog_name="kalloy", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        verb = f" {error.ctx.info_name}" if isinstance(error, click.UsageError) and error.ctx and error.ctx.parent else ""
+        click.echo(f"kalloy{verb}: {error.format_message()}", err=True)
         sys.exit(error.exit_code)
     except click.Abort:
         click.echo("kalloy: stopped; type the same command again to go on", err=True)

@@ -1,0 +1,208 @@
+"""A campaign carried to its end by the stand-in engine: undisturbed, killed anywhere, locked, failing."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from kalloy.errors import AgreementError, CampaignError, LockedError
+from kalloy.workflows.attempt import State, attempts
+from kalloy.workflows.campaign import Campaign
+from kalloy.workflows.index import Index
+from kalloy.workflows.inputs.stage import Stage
+from kalloy.workflows.lock import driver_lock
+from kalloy.workflows.screening.ranking import rank
+from kalloy.workflows.steps import select, selected, selection_file
+from kalloy.workflows.submission.board import all_standings
+
+ONE_STEP = '\n[[step]]\nstages = ["dos", "bands"]\non = { host = true, lowest = 1 }\n'
+
+
+def start(kalloy: str, root: Path, log: Path, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [kalloy, "run", str(root)],
+        env={**os.environ, "STANDIN_LOG": str(log), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    out, _ = process.communicate(timeout=300)
+    return out
+
+
+def one_step(campaign: Campaign) -> Campaign:
+    """The same campaign without its second step: quicker."""
+    path = campaign.root / "kalloy.toml"
+    path.write_text(path.read_text().replace(ONE_STEP, ""))
+    return Campaign(campaign.root)
+
+
+def test_an_undisturbed_campaign(campaign: Campaign, kalloy: str, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    process = start(kalloy, campaign.root, log)
+    out = finish(process)
+    assert process.returncode == 0, out
+    ends = [line.split()[1] for line in log.read_text().splitlines() if line.startswith("end")]
+    assert len(ends) == len(set(ends)) == 10  # 3 relax, 3 static, 2 dos, 2 bands
+    assert "to do: 3 × relax, 3 × static, 2 × dos, 2 × bands; 2 at a time" in out
+    _the_record_says_who_and_why(campaign)
+    _the_report_is_self_contained(campaign)
+    _the_index_is_only_an_index(campaign)
+    again = start(kalloy, campaign.root, log)
+    assert "every calculation is done" in finish(again)
+    assert len([line for line in log.read_text().splitlines() if line.startswith("end")]) == 10
+
+
+def _the_record_says_who_and_why(campaign: Campaign) -> None:
+    second = selected(campaign, 2)
+    assert second is not None
+    energies = {r["member"]: r["energy_eV"] for r in second.inputs if r["member"] != "host"}
+    winner = min(energies, key=lambda m: energies[m])
+    assert second.members == ("host", winner)
+    assert second.path is not None
+    assert second.path.member == winner
+    kpoints = {(campaign.calculation(m, Stage.BANDS) / "a01" / "KPOINTS").read_text() for m in second.members}
+    assert len(kpoints) == 1  # one path for the whole set
+
+
+def _the_report_is_self_contained(campaign: Campaign) -> None:
+    page = (campaign.root / "report" / "index.html").read_text()
+    assert page.count("<svg") == 3
+    assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
+        "http://creativecommons.org", ""
+    )
+    assert "<script" not in page
+    rows = json.loads((campaign.root / "report" / "tables" / "ranking.json").read_text())
+    assert [r["rank"] for r in rows] == [None, 1, 2]
+    for figure in (campaign.root / "report" / "figures").glob("*.svg"):
+        assert {figure.with_suffix(s).exists() for s in (".pdf", ".png", ".csv")} == {True}
+
+
+def _the_index_is_only_an_index(campaign: Campaign) -> None:
+    index = Index(campaign)
+    before = index.results()
+    campaign.index_file.unlink()
+    assert index.collect() == 10
+    assert index.results() == before
+    assert index.collect() == 0
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_killed_anywhere_and_typed_again_it_finishes_and_repeats_nothing(
+    campaign: Campaign, kalloy: str, tmp_path: Path, seed: int
+) -> None:
+    campaign, log, chance = one_step(campaign), tmp_path / "log", random.Random(seed)
+    for _ in range(3):
+        process = start(kalloy, campaign.root, log, STANDIN_SECONDS="0.3")
+        time.sleep(chance.uniform(1.0, 7.0))
+        os.killpg(process.pid, signal.SIGKILL)  # the driver; its jobs live on and are found again
+        if chance.random() < 0.7:
+            _kill_the_jobs(campaign)  # as when the machine goes down
+        process.communicate()
+    process = start(kalloy, campaign.root, log)
+    out = finish(process)
+    assert process.returncode == 0, out
+    assert {s.state for s in all_standings(campaign)} == {State.DONE}
+    ended = Counter(
+        line.split()[1].rsplit("/", 1)[0] for line in log.read_text().splitlines() if line.startswith("end")
+    )
+    started = Counter(line.split()[1] for line in log.read_text().splitlines() if line.startswith("start"))
+    assert set(started.values()) == {1}  # no attempt was ever run twice
+    for standing in all_standings(campaign):
+        done = [a for a in attempts(campaign.calculation(standing.member, standing.stage)) if a.end]
+        assert len(done) == 1, standing
+        assert ended[f"{standing.member}/{standing.stage}"] >= 1
+
+
+def _kill_the_jobs(campaign: Campaign) -> None:
+    for standing in all_standings(campaign):
+        owner = standing.attempt.owner if standing.attempt else None
+        if standing.state is State.RUNNING and owner:
+            try:
+                os.killpg(owner["group"], signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+
+
+def test_an_interrupt_ends_the_jobs_too(campaign: Campaign, kalloy: str, tmp_path: Path) -> None:
+    process = start(kalloy, one_step(campaign).root, tmp_path / "log", STANDIN_SECONDS="20")
+    deadline = time.monotonic() + 60
+    while not any(s.state is State.RUNNING for s in all_standings(campaign)):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    os.kill(process.pid, signal.SIGINT)
+    out = finish(process)
+    assert process.returncode == 130
+    assert "type the same command again" in out
+    assert not any(s.state is State.RUNNING for s in all_standings(campaign))
+
+
+def test_a_second_driver_is_told_whose_the_campaign_is(campaign: Campaign, kalloy: str, tmp_path: Path) -> None:
+    with driver_lock(campaign.root):
+        process = start(kalloy, campaign.root, tmp_path / "log")
+        out = finish(process)
+        assert process.returncode == 4
+        assert f"pid {os.getpid()}" in out
+        with pytest.raises(LockedError), driver_lock(campaign.root):
+            pass
+    with driver_lock(campaign.root):  # free again
+        pass
+
+
+def test_a_failure_stops_the_funnel_and_can_be_tried_again(campaign: Campaign, kalloy: str, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    process = start(kalloy, campaign.root, log, STANDIN_FAIL="K1/c1/static")
+    out = finish(process)
+    assert process.returncode == 1
+    assert "K1/c1 static: failed" in out
+    assert "told to fail" in out
+    assert selected(campaign, 2) is None
+    with pytest.raises(CampaignError, match="K1/c1/static"):
+        select(campaign, 2)
+    process = start(kalloy, campaign.root, log)
+    assert process.wait(300) == 1  # a failure is not tried again by itself
+    process.communicate()
+    retry = subprocess.run(
+        [kalloy, "run", "--retry-failed", str(campaign.root)], env={**os.environ, "STANDIN_LOG": str(log)}, check=False
+    )
+    assert retry.returncode == 0
+    tried = attempts(campaign.calculation("K1/c1", Stage.STATIC))
+    assert [a.state for a in tried] == [State.FAILED, State.DONE]
+
+
+def test_what_was_computed_differently_is_not_ranked(campaign: Campaign, kalloy: str, tmp_path: Path) -> None:
+    process = start(kalloy, one_step(campaign).root, tmp_path / "log")
+    assert process.wait(300) == 0
+    process.communicate()
+    vasprun = campaign.root / "K1/c1/static/a01/vasprun.xml"
+    text = vasprun.read_text()
+    assert 'name="ENMAX"> 200.0' in text
+    vasprun.write_text(text.replace('name="ENMAX"> 200.0', 'name="ENMAX"> 250.0'))
+    index = Index(campaign)
+    index.rebuild()
+    with pytest.raises(AgreementError) as caught:
+        rank(campaign, index.results())
+    assert "ENCUT (eV)" in str(caught.value)
+    assert "250: K1/c1" in str(caught.value)
+    refused = subprocess.run([kalloy, "rank", str(campaign.root)], capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert "not made alike" in refused.stderr
+
+
+def test_selections_are_append_only(campaign: Campaign) -> None:
+    made = select(campaign, 1)
+    before = selection_file(campaign, 1).read_text()
+    assert select(campaign, 1) == made
+    assert selection_file(campaign, 1).read_text() == before

@@ -1,0 +1,134 @@
+"""On the compute node: a stage takes what it needs from done parents, and corrections of physics are undone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kalloy.errors import CampaignError, EngineMissingError, InputError
+from kalloy.workflows.attempt import Attempt, Outcome, claim
+from kalloy.workflows.campaign import Campaign
+from kalloy.workflows.execution.completion import complete
+from kalloy.workflows.execution.corrections import _guard, physics_changes
+from kalloy.workflows.execution.runner import engine_command, execute
+from kalloy.workflows.files import hash_of, read_json
+from kalloy.workflows.inputs.stage import Stage
+from kalloy.workflows.inputs.writing import write_attempt
+
+
+def write(campaign: Campaign, stage: Stage) -> Attempt:
+    return write_attempt(campaign, campaign.member("K1/c2"), stage)
+
+
+def test_a_stage_is_never_completed_before_its_parents(campaign: Campaign) -> None:
+    relax, static = write(campaign, Stage.RELAX), write(campaign, Stage.STATIC)
+    with pytest.raises(CampaignError, match="parent stage 'relax' is not done"):
+        complete(static)
+    assert execute(static.folder) is Outcome.FAILED  # and says why
+    assert static.end is not None
+    assert "parent stage 'relax'" in static.end["cause"]
+    assert not (static.folder / "vasprun.xml").exists()
+    assert relax.end is None
+
+
+def test_the_chain_takes_structure_density_and_window(campaign: Campaign) -> None:
+    relax, static, dos = (write(campaign, s) for s in (Stage.RELAX, Stage.STATIC, Stage.DOS))
+    assert [execute(a.folder) for a in (relax, static, dos)] == [Outcome.DONE] * 3
+    assert (static.folder / "POSCAR").read_bytes() == (relax.folder / "CONTCAR").read_bytes()
+    assert (dos.folder / "gpaw.gpw").read_bytes() == (static.folder / "gpaw.gpw").read_bytes()
+    taken = read_json(dos.folder / "taken.json")["taken"]
+    assert [t["what"] for t in taken] == ["structure", "charge density", "energy window"]
+    assert {t["from"] for t in taken} == {"static/a01"}
+    assert taken[1]["sha256"] == hash_of(static.folder / "gpaw.gpw")
+    incar = (dos.folder / "INCAR").read_text()
+    assert incar.count("EMIN") == incar.count("EMAX") == 1
+    assert taken[2]["EMIN"] == pytest.approx(taken[2]["vbm_eV"] - 6, abs=1e-3)
+    before = incar
+    complete(dos)  # twice changes nothing
+    assert (dos.folder / "INCAR").read_text() == before
+    ended = (relax.folder / "kalloy-end.json").read_text()
+    assert execute(relax.folder) is Outcome.DONE  # what has ended is not run again
+    assert (relax.folder / "kalloy-end.json").read_text() == ended
+
+
+def test_a_claimed_attempt_is_left_alone(campaign: Campaign) -> None:
+    relax = write(campaign, Stage.RELAX)
+    assert claim(relax)
+    assert execute(relax.folder) is None
+    assert not (relax.folder / "OSZICAR").exists()
+
+
+def test_an_engine_that_dies_is_failed_with_its_last_words(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STANDIN_FAIL", "K1/c2/relax")
+    relax = write(campaign, Stage.RELAX)
+    assert execute(relax.folder) is Outcome.FAILED
+    assert relax.end is not None
+    assert "told to fail (std_err.txt)" in relax.end["cause"]
+
+
+def test_forces_left_at_nsw_are_unconverged(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STANDIN_UNCONVERGED", "K1/c2/relax")
+    relax = write(campaign, Stage.RELAX)
+    assert execute(relax.folder) is Outcome.FAILED
+    assert relax.end is not None
+    assert relax.end["cause"].startswith("unconverged: ionic")
+
+
+def test_a_relaxation_goes_on_from_a_complete_contcar_only(campaign: Campaign) -> None:
+    first = write(campaign, Stage.RELAX)
+    (first.folder / "CONTCAR").write_text("cut off\n1.0\n 3 0")
+    member = campaign.member("K1/c2")
+    second = write_attempt(campaign, member, Stage.RELAX, after=first)
+    assert second.written["after"] == {"attempt": "a01", "goes_on_from": "POSCAR"}
+    assert (second.folder / "POSCAR").read_text() == (first.folder / "POSCAR").read_text()
+    moved = (first.folder / "POSCAR").read_text().replace("0.2500000000000000", "0.2600000000000000")
+    (second.folder / "CONTCAR").write_text(moved)
+    third = write_attempt(campaign, member, Stage.RELAX, after=second)
+    assert third.written["after"] == {"attempt": "a02", "goes_on_from": "CONTCAR"}
+    assert (third.folder / "POSCAR").read_text() == moved
+
+
+def test_missing_engines_and_folders_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(EngineMissingError, match="'vasp_std' is not on PATH"):
+        engine_command("vasp_std")
+    with pytest.raises(InputError, match="is no attempt"):
+        execute(tmp_path)
+
+
+# -- corrections -----------------------------------------------------------------
+
+
+class Handler:
+    """A cure in custodian's manner."""
+
+    def __init__(self, **tags: str) -> None:
+        self.tags = tags
+
+    def correct(self, directory: str = "./") -> dict[str, Any]:
+        incar = Path(directory) / "INCAR"
+        incar.write_text(incar.read_text() + "".join(f"{k} = {v}\n" for k, v in self.tags.items()))
+        return {"errors": ["x"], "actions": [{"dict": "INCAR"}]}
+
+
+def test_a_correction_of_the_numerical_path_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "INCAR").write_text("ENCUT = 400\nALGO = Normal\n")
+    answer = _guard(Handler(ALGO="All", NELM="200")).correct(directory=str(tmp_path))
+    assert answer["actions"]
+    assert "ALGO = All" in (tmp_path / "INCAR").read_text()
+
+
+@pytest.mark.parametrize("tag", ["ISMEAR", "ISYM", "SYMPREC", "PREC", "ENCUT", "NBANDS", "EDIFF", "LREAL", "SIGMA"])
+def test_a_correction_of_physics_is_undone_and_named(tmp_path: Path, tag: str) -> None:
+    text = "ENCUT = 400\nALGO = Normal\n"
+    (tmp_path / "INCAR").write_text(text)
+    answer = _guard(Handler(**{tag: "2", "ALGO": "All"})).correct(directory=str(tmp_path))
+    assert answer["actions"] is None
+    assert [line.split(":")[0] for line in answer["refused"]] == [tag]
+    assert (tmp_path / "INCAR").read_text() == text
+
+
+def test_another_mesh_is_physics() -> None:
+    assert physics_changes({"KPOINTS": "a\n0\nG\n2 2 2"}, {"KPOINTS": "a\n0\nG\n3 3 3"}) == ["KPOINTS: another mesh"]
+    assert physics_changes({"POSCAR": "a"}, {"POSCAR": "b"}) == []
