@@ -9,7 +9,7 @@ from functools import cached_property
 from hashlib import sha256
 from itertools import product
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kalloy.errors import EnumerationError, SubstitutionError
 from kalloy.structures.counting import CycleType, arrangements, classes, distinct
@@ -19,6 +19,12 @@ from kalloy.structures.host import Host
 from kalloy.structures.reading import VACANCY
 from kalloy.structures.substitution import Substitution, whole_number
 from kalloy.structures.symmetry import Permutation, SpaceGroup, site_permutations, space_group
+
+if TYPE_CHECKING:
+    from kalloy.structures.kernel import Batch
+
+PAYS = 1_000_000
+"""From so many configurations on the compiled kernel is looked for: below, plain Python is done before it is loaded."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +202,7 @@ class ConfigurationSpace:
     def orbits(self, content: Content) -> Iterator[tuple[tuple[int, ...], int]]:
         """The same as bare integers, one a substitution (top bit: first substitutable site), and degeneracies."""
         found = total = 0
-        for choices, degeneracy in nested_orbits(self.permutations, self.stages(content)):
+        for choices, degeneracy in self._found(content):
             found += 1
             total += degeneracy
             yield choices, degeneracy
@@ -234,7 +240,47 @@ class ConfigurationSpace:
             for sublattice, count in zip(self.sublattice_of, content.counts, strict=True)
         ]
 
+    def batches(self, content: Content) -> Iterator[Batch]:
+        """The same for one substitution, compiled and in arrays: the quickest way through tens of millions.
+
+        Raises
+        ------
+        EnumerationError : as ``orbits``.
+        SubstitutionError : several substitutions, more than 64 sites, or no compiled kernel on this machine.
+        """
+        from kalloy.structures.kernel import available, orbit_batches
+
+        if len(self.substitutions) > 1 or not available(self.sites):
+            raise SubstitutionError("batches are for one substitution on 64 sites with a C compiler", mend="use orbits")
+        found = total = 0
+        for choices, degeneracies in orbit_batches(self.permutations, content.counts[0]):
+            found += len(choices)
+            total += int(degeneracies.sum())
+            yield choices, degeneracies
+        self._check(content, found, total)
+
     # -- inside --------------------------------------------------------------
+
+    def _found(self, content: Content) -> Iterator[tuple[tuple[int, ...], int]]:
+        """The orbits by whichever generator is quicker: they yield the same."""
+        if len(self.substitutions) == 1 and self.count(content) >= PAYS:
+            from kalloy.structures.kernel import available, orbit_batches
+
+            if available(self.sites):
+                for choices, degeneracies in orbit_batches(self.permutations, content.counts[0]):
+                    for choice, degeneracy in zip(choices.tolist(), degeneracies.tolist(), strict=True):
+                        yield (choice,), degeneracy
+                return
+        yield from nested_orbits(self.permutations, self.stages(content))
+
+    def _check(self, content: Content, found: int, total: int) -> None:
+        """Hold what was enumerated against what was counted."""
+        if (found, total) != (self.count(content), content.total):
+            raise EnumerationError(
+                f"{content.label}: {found} configurations for {total} arrangements were enumerated, "
+                f"{self.count(content)} for {content.total} were counted",
+                mend="please report this host",
+            )
 
     @cached_property
     def _unsubstituted(self) -> tuple[str, ...]:

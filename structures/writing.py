@@ -16,7 +16,6 @@ from kalloy.errors import InputError
 from kalloy.structures.formats import StructureFormat
 from kalloy.structures.picks import Pick
 
-
 Put = Callable[[str, bytes], None]
 
 
