@@ -22,8 +22,9 @@ def distances(crystal: Crystal, radius: float) -> dict[tuple[str, ...], list[flo
     structure = crystal.to_pymatgen()
     centres, points, _, found = structure.get_neighbor_list(radius)
     species = np.array(crystal.species)
-    result = {}
-    for pair in combinations_with_replacement(sorted(set(crystal.species)), 2):
+    result: dict[tuple[str, ...], list[float]] = {}
+    for one, other in combinations_with_replacement(sorted(set(crystal.species)), 2):
+        pair = (one, other)
         chosen = found[[tuple(sorted((species[i], species[j]))) == pair for i, j in zip(centres, points, strict=True)]]
         values, numbers = np.unique(np.round(chosen, 4), return_counts=True)
         result[pair] = [*values, *(numbers / len(crystal))]
@@ -137,7 +138,7 @@ def test_a_supercell_has_every_atom_once(numbers: list[int]) -> None:
     copies = abs(round(np.linalg.det(matrix)))
     if copies == 0:
         return
-    simple = Crystal(np.eye(3) * 4.0, ("Cs", "Cl"), [[0, 0, 0], [0.5, 0.5, 0.5]])
+    simple = Crystal(np.eye(3) * 4.0, ("Cs", "Cl"), np.array([[0, 0, 0], [0.5, 0.5, 0.5]]))
     large = supercell(simple, matrix)
     assert len(large) == 2 * copies
     places = np.round((large.positions % 1.0) * 2 * copies).astype(int) % (2 * copies)
@@ -202,8 +203,8 @@ def test_labels_of_the_file_are_kept_in_every_cell() -> None:
 
 
 def test_identity_tells_hosts_apart_and_is_stable() -> None:
-    def identity(*arguments: str) -> str:
-        return load_host(*arguments).identity
+    def identity(name: str, cell: str = "given") -> str:
+        return load_host(name, cell).identity
 
     assert identity("Cs4PbBr6") == identity("Cs4PbBr6", "conventional")
     different = {identity(name) for name in bundled_hosts()} | {identity("Cs4PbBr6", "primitive")}
