@@ -16,6 +16,8 @@ MOST_DEFECTS = 20
 """Damaged places after which reading stops: a file so broken is not worth a minute of anybody's time."""
 
 _NAME = re.compile(rb"</?([A-Za-z_][\w.:-]*)")
+_CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
+_USERS_WORDS = re.compile(rb'<i\b[^<>\n]*type="string"[^<>\n]*>.*</i>')
 _ATTRIBUTE = re.compile(rb'([\w:]+)\s*=\s*"([^"]*)"')
 
 
@@ -40,6 +42,24 @@ class Tag:
     def close(self) -> bytes:
         """The tag that ends this element."""
         return f"</{self.name}>".encode()
+
+
+def refuse_damage(text: bytes) -> None:
+    """Look for the traces that overwritten or missing bytes leave in markup.
+
+    What a user wrote (string settings) is left out: the program copies it as it is.
+
+    Raises
+    ------
+    MalformedError
+        If there are control characters, or opening and closing tags do not balance.
+    """
+    if _CONTROL.search(text):
+        raise MalformedError("control characters in the text")
+    bare = _USERS_WORDS.sub(b"", text) if b'"string"' in text else text
+    brackets, closing, empty = bare.count(b"<"), bare.count(b"</"), bare.count(b"/>")
+    if bare.count(b">") != brackets or brackets != 2 * closing + empty:
+        raise MalformedError("opening and closing tags do not balance")
 
 
 class Walker:
@@ -86,6 +106,7 @@ class Walker:
         self._leave(stop + len(tag.close))
         if re.search(rb"<" + tag.name.encode() + rb"[\s>]", text):
             raise MalformedError(f"<{tag.name}> opens again before it closes")
+        refuse_damage(text)
         return text
 
     def table(self, tag: Tag) -> Table:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kalloy.parsers.elements import element_symbol
 from kalloy.parsers.model import Atoms, Floats, Header, KPoints, Settings, Value
-from kalloy.parsers.scanning import to_float
+from kalloy.parsers.scanning import row_numbers, to_float
 from kalloy.parsers.source import MalformedError
 from kalloy.parsers.tables import read_rows
 from kalloy.structures.crystal import Crystal
@@ -27,6 +27,8 @@ _GENERATION = re.compile(
 )
 _ARRAY = re.compile(rb'<array name="(atoms|atomtypes)"[^<>]*>([^<]*(?:<(?!/?array\b)[^<]*)*)</array>')
 _ENERGY = re.compile(rb'<i name="(e_fr_energy|e_wo_entrp|e_0_energy)">([^<]*)</i>')
+_PLAIN_ITEM = re.compile(rb"<i\b([^<>]*)>([^<]*)</i>")
+_SOUND_ATTRIBUTES = re.compile(rb'(?:\s+(?:name|type|unit)\s*=\s*"[^"<>]*")*+\s*')
 _STARS = re.compile(r"\*+")
 
 
@@ -39,9 +41,16 @@ def settings(section: bytes) -> Settings:
     """``<i>`` and ``<v>`` items by name; where a name comes twice, the first one, which is the general one.
 
     ``NELM`` stands again among the response functions, where it means something else.
+
+    Raises
+    ------
+    MalformedError
+        If an item's attributes are damaged.
     """
     found: dict[str, Value] = {}
     for match in _ITEM.finditer(section):
+        if not _SOUND_ATTRIBUTES.fullmatch(match.group(2)):
+            raise MalformedError(f"damaged attributes '{text(match.group(2))}'")
         name, kind = _attribute(_NAME, match.group(2)), _attribute(_TYPE, match.group(2)) or "float"
         if name and name not in found:
             found[name] = _value(text(match.group(3)), kind, vector=match.group(1) == b"v")
@@ -192,14 +201,33 @@ def mobile(section: bytes, count: int) -> NDArray[np.bool_] | None:
     return np.array(flags).reshape(-1, 3) if len(flags) == 3 * count else None
 
 
+def refuse_damaged_items(section: bytes) -> None:
+    """Look for numbers that are none among the ``<i>`` items of a step's report.
+
+    Raises
+    ------
+    MalformedError
+        If there is one, or an item's attributes are damaged.
+    """
+    for attributes, written in _PLAIN_ITEM.findall(section):
+        if not _SOUND_ATTRIBUTES.fullmatch(attributes):
+            raise MalformedError(f"damaged attributes '{text(attributes)}'")
+        if b"string" not in attributes and len(row_numbers(written)) != 1:
+            raise MalformedError(f"'{text(written)}' is no number")
+
+
 def energies(section: bytes) -> dict[str, float]:
-    """The energies of an ``<energy>`` block by the names that VASP gives them, eV."""
+    """The energies of an ``<energy>`` block by the names that VASP gives them, eV.
+
+    Raises
+    ------
+    MalformedError
+        If one is no number.
+    """
+    refuse_damaged_items(section)
     found: dict[str, float] = {}
     for name, written in _ENERGY.findall(section):
-        try:
-            found[name.decode()] = to_float(written.strip())
-        except ValueError:
-            raise MalformedError(f"the energy {name.decode()} is no number") from None
+        found[name.decode()] = to_float(written.strip())
     return found
 
 

@@ -101,9 +101,10 @@ class TableBuilder:
                 self._close(self._rows + len(rows), 1)
         if len(rows) != piece.count(self._opening):
             raise MalformedError("a row that does not close")
-        if len({len(row) for row in rows}) > 1:
+        widths = {len(row) for row in rows}
+        if len(widths) > 1 or 0 in widths:
             raise MalformedError("rows of unequal length in one table")
-        return np.array(rows, dtype=float).reshape(len(rows), -1)
+        return np.array(rows, dtype=float).reshape(len(rows), max(widths, default=0))
 
     def _by_columns(self, piece: bytes) -> Floats | None:
         """All rows at once by their columns, or None where the piece is not written so."""

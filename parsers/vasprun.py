@@ -161,6 +161,7 @@ class _Reader:
         def scstep(tag: Tag) -> None:
             text = self._walker.section(tag)
             step.electronic_steps += 1
+            sections.refuse_damaged_items(text)
             written = _STEP_ENERGY.findall(text)
             if b'"alphaZ"' in text:
                 step.detailed.append(step.electronic_steps - 1)

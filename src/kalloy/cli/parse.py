@@ -2,41 +2,69 @@
 
 from __future__ import annotations
 
+import csv
+import json
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
 from kalloy.cli.output import emit_json, emit_table, json_option
-from kalloy.errors import InputError, ParseError
+from kalloy.errors import InputError
 
 
 @click.command()
 @click.argument("folders", nargs=-1, required=True, metavar="FOLDER…")
 @json_option
-def command(folders: tuple[str, ...], as_json: bool) -> None:
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV instead of a table.")
+@click.option(
+    "--processes",
+    type=click.IntRange(min=1),
+    help="Read in that many processes; by default one a processor for 16 folders or more.",
+)
+def command(folders: tuple[str, ...], as_json: bool, as_csv: bool, processes: int | None) -> None:
     """Read any VASP folder: gap, character, energy, convergence.
 
-    FOLDER is a folder with VASP's files or a vasprun.xml, also compressed. A folder that cannot be read is a row with
+    FOLDER is a folder with VASP's files, or one such file, also compressed. A folder that cannot be read is a row with
     its reason; a path that does not exist is bad input.
     """
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv exclude each other")
     for folder in folders:
         if not Path(folder).exists():
             raise InputError("no such file or folder", where=folder)
-    rows = [_row(folder) for folder in folders]
+    rows = list(_with_progress(_rows(folders, processes), len(folders)))
     if as_json:
         emit_json(rows)
+    elif as_csv:
+        _print_csv(rows)
     else:
         _print_table(rows)
 
 
-def _row(folder: str) -> dict[str, Any]:
-    from kalloy.parsers.result import read_result, unreadable
+def _rows(folders: tuple[str, ...], processes: int | None) -> Iterator[dict[str, Any]]:
+    from kalloy.parsers.many import read_rows
 
-    try:
-        return read_result(folder).to_json()
-    except ParseError as error:
-        return unreadable(folder, str(error))
+    return read_rows(folders, processes)
+
+
+def _with_progress(rows: Iterator[dict[str, Any]], count: int) -> Iterable[dict[str, Any]]:
+    """A bar on stderr while many folders are read, where somebody watches."""
+    if count < 2 or not sys.stderr.isatty():
+        yield from rows
+        return
+    with click.progressbar(rows, length=count, label="reading", file=sys.stderr, show_pos=True) as bar:
+        yield from bar
+
+
+def _print_csv(rows: list[dict[str, Any]]) -> None:
+    """One line a folder; lists as JSON, unknown values empty."""
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(rows[0])
+    for row in rows:
+        writer.writerow([json.dumps(v, ensure_ascii=False) if isinstance(v, list) else v for v in row.values()])
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
