@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,13 +37,18 @@ commands = {{ gpaw = "{engine}" }}
 """
 
 
-def make_campaign(folder: Path, engine: str, preset: str = "laptop") -> Campaign:
-    """A campaign folder with one K on the primitive cell's eight Cs."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "kalloy.toml").write_text(SPEC.format(engine=engine, preset=preset))
-    return Campaign(folder)
+@pytest.fixture(scope="session")
+def make_campaign(standin: str) -> Callable[[Path], Campaign]:
+    """Makes a campaign folder with one K on the primitive cell's eight Cs."""
+
+    def make(folder: Path) -> Campaign:
+        folder.mkdir(parents=True)
+        (folder / "kalloy.toml").write_text(SPEC.format(engine=standin, preset="laptop"))
+        return Campaign(folder)
+
+    return make
 
 
 @pytest.fixture
-def campaign(tmp_path: Path, standin: str) -> Campaign:
-    return make_campaign(tmp_path / "c", standin)
+def campaign(tmp_path: Path, make_campaign: Callable[[Path], Campaign]) -> Campaign:
+    return make_campaign(tmp_path / "c")
