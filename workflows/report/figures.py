@@ -24,6 +24,8 @@ BELOW, ABOVE = 2.5, 6.5
 """eV drawn below and above the VBM."""
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito's palette, which the colour-blind can tell apart."""
+NARROW = 0.03
+"""Of the path's length: segments shorter than this share one tick."""
 FORMATS = ("svg", "pdf", "png")
 
 
@@ -102,14 +104,17 @@ def _draw_bands(axes: Axes, bands: Bands, zero: float) -> None:
 
 
 def _ticks(bands: Bands, distance: Any) -> tuple[list[float], list[str]]:
-    """Where segments begin and end; two names where the path jumps."""
-    named: dict[float, list[str]] = {}
+    """Where segments begin and end; several names where the path jumps, or where the print would overlap."""
+    ticks: list[float] = []
+    names: list[list[str]] = []
     for segment in bands.segments:
         for index, label in zip((segment.start, segment.stop - 1), segment.labels, strict=True):
-            here = named.setdefault(round(float(distance[index]), 6), [])
-            if (pretty := _pretty(label)) not in here:
-                here.append(pretty)
-    return list(named), ["|".join(names) for names in named.values()]
+            if not ticks or distance[index] - ticks[-1] > NARROW * distance[-1]:
+                ticks.append(float(distance[index]))
+                names.append([])
+            if (pretty := _pretty(label)) not in names[-1]:
+                names[-1].append(pretty)
+    return ticks, ["|".join(here) for here in names]
 
 
 def _pretty(label: str) -> str:
