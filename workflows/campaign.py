@@ -103,6 +103,11 @@ class Campaign:
         except KeyError:
             raise InputError(f"no member '{label}'", mend=nearest(label, list(self.members))) from None
 
+    @property
+    def formula(self) -> str:
+        """Of the host's cell, elements in the order of POSCAR."""
+        return self.members[HOST].crystal.formula
+
     # -- where things lie ------------------------------------------------------
 
     @property

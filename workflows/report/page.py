@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kalloy.workflows.campaign import HOST, Campaign
+from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.files import write_text
 from kalloy.workflows.index import Index
 from kalloy.workflows.inputs.preset import MeshSettings
@@ -101,7 +101,7 @@ def _facts(campaign: Campaign, results: Mapping[tuple[str, Stage], CampaignResul
     engines = sorted({f"{r.settings['program']} {r.settings['version']}" for r in results.values() if r.settings})
     done = sum(r.is_usable for r in results.values())
     return [
-        ("host", f"{host.name}, {campaign.members[HOST].crystal.formula}, {host.space_group.symbol}; {host.source}"),
+        ("host", f"{host.name}, {campaign.formula}, {host.space_group.symbol}; {host.source}"),
         ("cell", f"{host.cell}: {len(host.crystal)} atoms, {campaign.space.sites} sites to substitute"),
         ("configurations", f"{len(campaign.members) - 1} symmetry-distinct"),
         ("calculations", f"{done} of {len(results)} done and converged by their own criteria"),

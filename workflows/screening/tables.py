@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Mapping
 
-from kalloy.workflows.campaign import HOST, Campaign
+from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.inputs.preset import MeshSettings
 from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.results import CampaignResult
@@ -73,7 +73,7 @@ def as_csv(ranking: Ranking) -> str:
 
 def doubts(campaign: Campaign, ranking: Ranking, results: Mapping[tuple[str, Stage], CampaignResult]) -> list[str]:
     """How far the figures can be trusted, one line each."""
-    cell = f"{campaign.members[HOST].crystal.formula} ({campaign.host.cell} cell)"
+    cell = f"{campaign.formula} ({campaign.host.cell} cell)"
     lines = [f"direct and indirect are those of {cell}; a larger cell folds k-points onto Γ"]
     lines += _gap_doubts(ranking)
     lines += _convergence(results)

@@ -80,7 +80,8 @@ def main() -> None:
     try:
         code = cli.main(prog_name="kalloy", standalone_mode=False)
     except click.ClickException as error:
-        verb = f" {error.ctx.info_name}" if isinstance(error, click.UsageError) and error.ctx and error.ctx.parent else ""
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        verb = f" {context.info_name}" if context and context.parent else ""
         click.echo(f"kalloy{verb}: {error.format_message()}", err=True)
         sys.exit(error.exit_code)
     except click.Abort:

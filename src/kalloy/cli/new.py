@@ -31,10 +31,10 @@ def command(
     from kalloy.workflows.inputs.writing import warnings_of
 
     campaign = new_campaign(folder, host, replacements, cell=cell, preset=preset, engine=engine, dry_run=dry_run)
-    sites, configurations = campaign.space.sites, len(campaign.members) - 1
+    host, configurations = campaign.host, len(campaign.members) - 1
     click.echo(
-        f"{folder}: {campaign.host.name} ({campaign.members['host'].crystal.formula}, {campaign.host.space_group.symbol}), "
-        f"{configurations} symmetry-distinct configurations on {sites} sites"
+        f"{folder}: {host.name} ({campaign.formula}, {host.space_group.symbol}), "
+        f"{configurations} symmetry-distinct configurations on {campaign.space.sites} sites"
         + (" (dry run: nothing written)" if dry_run else "")
     )
     for line in warnings_of(campaign):

@@ -29,7 +29,7 @@ def announce(campaign: Campaign) -> None:
     how = f"preset {spec.calculation.preset}, engine {spec.calculation.engine}"
     left = {stage: n for stage, n in calculations(campaign).items() if n}
     click.echo(
-        f"{campaign.root}: {host.name}, {campaign.members['host'].crystal.formula} ({host.space_group.symbol}), host and "
+        f"{campaign.root}: {host.name}, {campaign.formula} ({host.space_group.symbol}), host and "
         f"{len(campaign.members) - 1} configurations; {how}"
     )
     if not left:
