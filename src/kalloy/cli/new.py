@@ -31,9 +31,9 @@ def command(
     from kalloy.workflows.inputs.writing import warnings_of
 
     campaign = new_campaign(folder, host, replacements, cell=cell, preset=preset, engine=engine, dry_run=dry_run)
-    host, configurations = campaign.host, len(campaign.members) - 1
+    made, configurations = campaign.host, len(campaign.members) - 1
     click.echo(
-        f"{folder}: {host.name} ({campaign.formula}, {host.space_group.symbol}), "
+        f"{folder}: {made.name} ({campaign.formula}, {made.space_group.symbol}), "
         f"{configurations} symmetry-distinct configurations on {campaign.space.sites} sites"
         + (" (dry run: nothing written)" if dry_run else "")
     )
