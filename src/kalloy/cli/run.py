@@ -27,7 +27,9 @@ def command(campaign: str, retry_failed: bool) -> int:
     from kalloy.workflows.report.page import write_report
     from kalloy.workflows.submission.driver import drive
 
-    signal.signal(signal.SIGTERM, _stop)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means: go on
+            signal.signal(number, _stop)
     opened = Campaign(Path(campaign))
     announce(opened)
     with Progress(opened) as progress:
