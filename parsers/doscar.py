@@ -88,7 +88,7 @@ def _projections(lines: Lines, points: int, spins: int) -> tuple[Floats | None, 
             blocks.append(_block(lines, points)[:, 1:])
     except CutOffError:
         pass  # the last ion's block ends the file
-    except ValueError:
+    except (MalformedError, ValueError):
         blocks = []
     if not blocks or len({b.shape for b in blocks}) != 1:
         return None, (), spins

@@ -33,8 +33,7 @@ def count_filling(sets: Sequence[Bands], nelect: float | None) -> Filling:
     """Fill the bands of one calculation.
 
     With one channel the number of electrons decides; with two, weights times occupations, channel by channel.
-    Where occupations are unknown the lowest states of both channels are filled; where they fill whole bands but
-    contradict the number of electrons they are believed, for they are what the program used.
+    Where occupations are unknown the lowest states of both channels are filled.
 
     Parameters
     ----------
@@ -50,7 +49,7 @@ def count_filling(sets: Sequence[Bands], nelect: float | None) -> Filling:
     if disagree and counted is not None:
         warnings = (f"the occupations hold {sum(counted):.3f} electrons where NELECT is {nelect:g}",)
     if bands.spins == 1:
-        return _one_channel(bands, counted, None if disagree and _is_whole(bands, counted) else nelect, warnings)
+        return _one_channel(bands, counted, nelect, warnings)
     if counted is None:
         assert nelect is not None
         filled = fill_lowest(bands, nelect)
@@ -59,11 +58,6 @@ def count_filling(sets: Sequence[Bands], nelect: float | None) -> Filling:
         filled = tuple(n / bands.electrons_per_band for n in counted)
     whole = all(abs(n - round(n)) <= WHOLE_COUNTED for n in filled)
     return Filling(filled, whole, warnings)
-
-
-def _is_whole(bands: Bands, counted: tuple[float, ...] | None) -> bool:
-    filled = sum(counted or (np.nan,)) / bands.electrons_per_band
-    return bool(abs(filled - np.round(filled)) <= WHOLE_COUNTED)
 
 
 def _one_channel(

@@ -14,6 +14,7 @@ LONGEST_TAG = 1 << 10
 DOCUMENT_TYPE = "declares a document type or entities, which no VASP file does"
 MOST_DEFECTS = 20
 """Damaged places after which reading stops: a file so broken is not worth a minute of anybody's time."""
+MOST_UNKNOWN = 10_000
 
 _NAME = re.compile(rb"</?([A-Za-z_][\w.:-]*)")
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
@@ -69,6 +70,7 @@ class Walker:
         self.source = source
         self.position = 0
         self.defects: list[str] = []
+        self._unknown = 0
 
     def children(self, parent: str) -> Iterator[Tag]:
         """The elements inside ``parent``, until it closes; the caller reads or skips each before the next.
@@ -122,10 +124,11 @@ class Walker:
         if tag.empty:
             raise MalformedError(f"<{tag.name}> is empty")
         try:
-            table = read_pieces(self._following(tag))
-        finally:
-            self.position = max(self.position, tag.end)
-        return table
+            return read_pieces(self._following(tag))
+        except MalformedError:
+            # What is left of it is no better: go on behind it.
+            self._leave(self.source.skip_past(tag.close, max(self.position, tag.end)))
+            raise
 
     def _following(self, tag: Tag) -> Iterator[tuple[int, bytes]]:
         for position, piece in self.source.pieces(tag.end, tag.close, b"</r>"):
@@ -146,6 +149,9 @@ class Walker:
 
     def skip_unknown(self, tag: Tag) -> None:
         """Pass over an element of a kind that is not known; where it never closes, only over its opening tag."""
+        self._unknown += 1
+        if self._unknown > MOST_UNKNOWN:
+            raise MalformedError(f"more than {MOST_UNKNOWN} elements that no VASP writes; reading stopped here")
         if tag.empty:
             return
         try:
@@ -187,6 +193,9 @@ class Walker:
 
     def _tag_at(self, start: int) -> Tag | None:
         """The tag that starts there, or None for what is no element (a declaration, a comment, rubbish)."""
+        if self.source.starts_with(b"<!--", start):
+            self._leave(self.source.skip_past(b"-->", start))
+            return None
         try:
             end = self.source.find(b">", start, LONGEST_TAG)
         except MalformedError:
@@ -197,11 +206,8 @@ class Walker:
         self._leave(end + 1)
         if text.startswith((b"<!DOCTYPE", b"<!ENTITY")):
             raise ParseError(DOCUMENT_TYPE, where=str(self.source.path))
-        if text.startswith(b"<!--"):
-            self._leave(self.source.skip_past(b"-->", start))
-            return None
         match = _NAME.match(text)
-        if match is None:
+        if match is None or b"<" in text[1:] or _CONTROL.search(text):
             if not text.startswith(b"<?"):
                 self.defect("a tag that is none")
             return None

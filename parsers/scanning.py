@@ -26,6 +26,7 @@ _ROW = re.compile(rb"(?:\s*+(?>" + _NUMBER + rb"))*+\s*+")
 _FIXED = re.compile(rb"-?\d*\.\d+")
 _MOST_COLUMNS = 18  # digits that a 64-bit integer holds whatever they are
 _EXACT = 1 << 53  # integers below are exact in double precision
+_LEVELS = ((np.dtype("u1"), 10), (np.dtype("u2"), 100), (np.dtype("u4"), 10**4), (np.dtype("u8"), 10**8))
 _BLANK, _MINUS, _DOT, _ZERO = 32, 45, 46, 48
 
 
@@ -146,28 +147,38 @@ def _scan_columns(text: Bytes, before: int, after: int) -> tuple[Floats, NDArray
     columns = np.ascontiguousarray(text.reshape(rows * fields, width).T)
     digits = columns - np.uint8(_ZERO)  # blank, sign and dot wrap round to more than 9
     is_digit = digits < 10
-    mantissa = np.zeros(rows * fields, dtype=np.int32 if before + after < 10 else np.int64)
-    negative = np.zeros(rows * fields, dtype=bool)
-    well_formed = columns[before] == _DOT
-    was_blank = np.ones(rows * fields, dtype=bool)
-    for column in range(before):
-        minus = columns[column] == _MINUS
-        blank = columns[column] == _BLANK
-        # Blanks, then at most one sign, then digits: nothing else, in no other order.
-        well_formed &= is_digit[column] | ((minus | blank) & was_blank)
-        negative |= minus
-        was_blank = blank
-        mantissa *= 10
-        mantissa += digits[column] * is_digit[column]
-    for column in range(before + 1, width):
-        well_formed &= is_digit[column]
-        mantissa *= 10
-        mantissa += digits[column]
-    if mantissa.dtype == np.int64:
+    whole, is_minus = columns[:before], columns[:before] == _MINUS
+    is_blank = whole == _BLANK
+    well_formed = (columns[before] == _DOT) & is_digit[before + 1 :].all(axis=0)
+    # Before the point: blanks, then at most one sign, then digits; so what follows a non-blank is a digit.
+    well_formed &= (is_blank | is_minus | is_digit[:before]).all(axis=0)
+    well_formed &= (is_blank[:-1] | is_digit[1:before]).all(axis=0)
+    digits *= is_digit
+    mantissa = _mantissa(np.concatenate([digits[:before], digits[before + 1 :]]))
+    if mantissa.dtype == np.uint64:
         well_formed &= mantissa < _EXACT
     values = mantissa / 10.0**after
-    np.negative(values, out=values, where=negative)
+    np.negative(values, out=values, where=is_minus.any(axis=0))
     return values.reshape(rows, fields), well_formed.reshape(rows, fields).all(axis=1)
+
+
+def _mantissa(digits: Bytes) -> NDArray[np.unsignedinteger]:
+    """Digits of shape (columns, n), most significant first, as integers: pairs, pairs of pairs, and so on.
+
+    Each level's numbers fit the next wider type, and most of the work is done on single bytes.
+    """
+    numbers: NDArray[np.unsignedinteger] = digits
+    for wider, factor in _LEVELS:
+        if len(numbers) == 1:
+            break
+        odd = numbers[: len(numbers) % 2].astype(wider)
+        high = np.multiply(numbers[len(odd) :: 2], factor, dtype=wider)
+        np.add(high, numbers[len(odd) + 1 :: 2], out=high)
+        numbers = np.concatenate([odd, high]) if len(odd) else high
+    if len(numbers) > 1:
+        # More than sixteen columns: at most two digits stand before the rest.
+        return np.asarray(numbers[0] * np.uint64(10**16) + numbers[1])
+    return np.asarray(numbers[0])
 
 
 def _scan_exception(line: bytes, layout: Layout) -> list[float]:

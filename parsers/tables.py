@@ -61,9 +61,10 @@ class TableBuilder:
         if self._fields is None:
             head, _, _ = piece.partition(self._opening)
             self._fields = tuple(name.decode("latin-1").strip() for name in _FIELD.findall(head))
-        block = self._by_columns(piece)
+        count = piece.count(self._opening)
+        block = self._by_columns(piece, count) if count >= _FEW else None
         if block is None:
-            block = self._row_by_row(piece)
+            block = self._row_by_row(piece, count)
         if len(block):
             if self._blocks and block.shape[1] != self._blocks[0].shape[1]:
                 raise MalformedError(f"rows of {self._blocks[0].shape[1]} and of {block.shape[1]} numbers in one table")
@@ -92,31 +93,29 @@ class TableBuilder:
         if row and sets:
             self._breaks[row] = self._breaks.get(row, 0) + sets
 
-    def _row_by_row(self, piece: bytes) -> Floats:
+    def _row_by_row(self, piece: bytes, count: int) -> Floats:
         rows: list[list[float]] = []
         for match in _ROW_OR_CLOSE.finditer(piece):
             if match.group(1) == self._tag:
                 rows.append(row_numbers(match.group(2)))
             elif match.group(1) is None:
                 self._close(self._rows + len(rows), 1)
-        if len(rows) != piece.count(self._opening):
+        if len(rows) != count:
             raise MalformedError("a row that does not close")
         widths = {len(row) for row in rows}
         if len(widths) > 1 or 0 in widths:
             raise MalformedError("rows of unequal length in one table")
         return np.array(rows, dtype=float).reshape(len(rows), max(widths, default=0))
 
-    def _by_columns(self, piece: bytes) -> Floats | None:
+    def _by_columns(self, piece: bytes, count: int) -> Floats | None:
         """All rows at once by their columns, or None where the piece is not written so."""
         first = piece.find(self._opening)
-        if first < 0 or piece.count(self._opening) < _FEW:
-            return None
         layout = self._layout or Layout.of(_line_at(piece, first), self._tag)
         if layout is None or not layout.fields:
             return None
         text = np.frombuffer(piece, dtype=np.uint8)
         runs = _runs(text, layout)
-        if sum(stop - start for start, stop in runs) != piece.count(self._opening) * layout.stride:
+        if sum(stop - start for start, stop in runs) != count * layout.stride:
             return None
         if not all(_closes(piece, start, stop, layout) for start, stop in runs):
             return None

@@ -103,9 +103,9 @@ class _Reader:
             reason = self._source.stream_error or "it has no <modeling> element"
             raise ParseError(f"is no vasprun.xml: {reason}", where=str(self._source.path))
         self._walker.position = start
-        for tag in self._walker.children(""):
-            assert tag.name == "modeling"
-            return
+        root = next(self._walker.children(""))
+        if root.name != "modeling":
+            raise ParseError("is no vasprun.xml: its <modeling> tag is damaged", where=str(self._source.path))
 
     def _cut_off(self) -> None:
         """Say where the file ends too early."""
