@@ -23,9 +23,6 @@ from kalloy.structures.symmetry import Permutation, SpaceGroup, site_permutation
 if TYPE_CHECKING:
     from kalloy.structures.kernel import Batch
 
-PAYS = 1_000_000
-"""From so many configurations on the compiled kernel is looked for: below, plain Python is done before it is loaded."""
-
 
 @dataclass(frozen=True)
 class Sublattice:
@@ -263,10 +260,10 @@ class ConfigurationSpace:
 
     def _found(self, content: Content) -> Iterator[tuple[tuple[int, ...], int]]:
         """The orbits by whichever generator is quicker: they yield the same."""
-        if len(self.substitutions) == 1 and self.count(content) >= PAYS:
-            from kalloy.structures.kernel import available, orbit_batches
+        if len(self.substitutions) == 1:
+            from kalloy.structures.kernel import orbit_batches, pays
 
-            if available(self.sites):
+            if pays(self.sites, self.count(content)):
                 for choices, degeneracies in orbit_batches(self.permutations, content.counts[0]):
                     for choice, degeneracy in zip(choices.tolist(), degeneracies.tolist(), strict=True):
                         yield (choice,), degeneracy

@@ -25,6 +25,10 @@ from numpy.typing import NDArray
 from kalloy.structures.enumeration import Operation
 from kalloy.structures.symmetry import Permutation
 
+LOADING = 1_000
+"""Configurations that plain Python has done before the kernel is loaded: two milliseconds."""
+COMPILING = 100_000
+"""And before it is compiled, which is done once."""
 SITES = 64
 """What fits a machine word."""
 BATCH = 1 << 16
@@ -59,8 +63,15 @@ class _Output(Structure):
     _fields_ = (("choices", Words), ("degeneracies", Integers), ("filled", c_int64), ("capacity", c_int64))
 
 
+def pays(sites: int, distinct: int) -> bool:
+    """Whether the kernel can enumerate choices among so many sites, and is quicker for so many configurations."""
+    if distinct < LOADING or sites > SITES:
+        return False
+    return library(may_compile=distinct >= COMPILING) is not None
+
+
 def available(sites: int) -> bool:
-    """Whether the kernel can enumerate choices among so many sites on this machine."""
+    """Whether the kernel can enumerate choices among so many sites on this machine; it is compiled if it was not."""
     return sites <= SITES and library() is not None
 
 
@@ -140,21 +151,40 @@ def _at(array: NDArray[Any], kind: Any) -> Any:
 # -- compiling ---------------------------------------------------------------
 
 
-@cache
-def library() -> CDLL | None:
-    """The compiled kernel, compiled now if it never was; None where that cannot be done."""
-    source = (files("kalloy.structures") / "kernel.c").read_text(encoding="utf-8")
-    key = sha256(f"{platform.machine()} {platform.system()} {platform.libc_ver()} {source}".encode()).hexdigest()[:16]
+def library(*, may_compile: bool = True) -> CDLL | None:
+    """The compiled kernel; None where there is none and it may not or cannot be compiled."""
     try:
-        folder = _cache_folder()
-        path = folder / f"kernel-{key}.so"
+        path = _path()
         if not path.exists():
-            _compile(source, path)
-        kernel = CDLL(str(path))
+            if not may_compile:
+                return None
+            _compile(path)
+        return _loaded(path)
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+@cache
+def _loaded(path: Path) -> CDLL:
+    kernel = CDLL(str(path))
     kernel.start.restype = kernel.advance.restype = None
     return kernel
+
+
+def _path() -> Path:
+    """Where the kernel of this source and this kind of machine is kept; OSError where nothing can be."""
+    return _cache_folder() / f"kernel-{_key()}.so"
+
+
+@cache
+def _key() -> str:
+    kind = f"{platform.machine()} {platform.system()} {platform.libc_ver()}"
+    return sha256(f"{kind} {_source()}".encode()).hexdigest()[:16]
+
+
+@cache
+def _source() -> str:
+    return (files("kalloy.structures") / "kernel.c").read_text(encoding="utf-8")
 
 
 def _cache_folder() -> Path:
@@ -166,14 +196,14 @@ def _cache_folder() -> Path:
     return folder
 
 
-def _compile(source: str, path: Path) -> None:
+def _compile(path: Path) -> None:
     """Compile into a file that takes its name when it is whole; OSError or SubprocessError where it fails."""
     compiler = next((found for name in COMPILERS if (found := shutil.which(name))), None)
     if compiler is None:
         raise OSError("no C compiler")
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         code, made = Path(scratch) / "kernel.c", Path(scratch) / path.name
-        code.write_text(source, encoding="utf-8")
+        code.write_text(_source(), encoding="utf-8")
         command = [compiler, "-x", "c", "-O3", "-std=c99", "-fPIC", "-shared", "-o", str(made), str(code)]
         subprocess.run(command, check=True, capture_output=True, timeout=120)
         made.replace(path)

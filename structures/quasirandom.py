@@ -109,7 +109,8 @@ class PairShares:
             own, replaced = self._sublattice_of == i, self.space.sublattices[i].species
             chances[own, self.species.index((i, substitution.with_))] = fraction
             chances[own, self.species.index((i, replaced))] -= fraction
-        return self._shares(chances[None])[0]
+        shares: NDArray[np.float64] = self._shares(chances[None])[0]
+        return shares
 
     def one_hot(self, occupations: list[tuple[str, ...]]) -> NDArray[np.float64]:
         """Shape (occupations, sites, species): one where a site holds a species."""
@@ -117,7 +118,8 @@ class PairShares:
         numbers = np.array(
             [[index[int(s), name] for s, name in zip(self._sublattice_of, o, strict=True)] for o in occupations]
         )
-        return np.eye(len(self.species))[numbers]
+        held: NDArray[np.float64] = np.eye(len(self.species))[numbers]
+        return held
 
     def mismatch(self, one_hot: NDArray[np.float64]) -> NDArray[np.float64]:
         """Shape (occupations,): how far each is from random."""

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kalloy.errors import SubstitutionError
-from kalloy.structures import configuration, kernel
+from kalloy.structures import kernel
 from kalloy.structures.configuration import ConfigurationSpace
 from kalloy.structures.enumeration import orbits
 from kalloy.structures.host import load_host
@@ -67,7 +67,8 @@ def test_a_space_takes_the_kernel_where_it_pays_and_nothing_changes(monkeypatch:
     space = ConfigurationSpace(load_host("Cs4PbBr6"), [Substitution("Cs", "K", counts=(6,))])
     [content] = space.contents
     plain = list(space.configurations(content))
-    monkeypatch.setattr(configuration, "PAYS", 1)
+    monkeypatch.setattr(kernel, "LOADING", 1)
+    monkeypatch.setattr(kernel, "COMPILING", 1)
     used: list[int] = []
     compiled_batches = kernel.orbit_batches
 
@@ -83,30 +84,35 @@ def test_a_space_takes_the_kernel_where_it_pays_and_nothing_changes(monkeypatch:
 def test_without_a_compiler_plain_python_serves(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(configuration, "PAYS", 1)
-    kernel.library.cache_clear()
-    try:
-        assert not kernel.available(24)
-        space = ConfigurationSpace(load_host("Cs4PbBr6"), [Substitution("Cs", "K", counts=(3,))])
-        assert len(list(space.configurations(space.contents[0]))) == 70
-        with pytest.raises(SubstitutionError, match="batches are for"):
-            list(space.batches(space.contents[0]))
-    finally:
-        kernel.library.cache_clear()
+    monkeypatch.setattr(kernel, "LOADING", 1)
+    monkeypatch.setattr(kernel, "COMPILING", 1)
+    assert not kernel.available(24)
+    space = ConfigurationSpace(load_host("Cs4PbBr6"), [Substitution("Cs", "K", counts=(3,))])
+    assert len(list(space.configurations(space.contents[0]))) == 70
+    with pytest.raises(SubstitutionError, match="batches are for"):
+        list(space.batches(space.contents[0]))
 
 
 @needs_compiler
-def test_it_is_compiled_once_and_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_it_is_compiled_once_when_that_pays_and_kept(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    kernel.library.cache_clear()
-    try:
-        assert kernel.available(64)
-        [made] = (tmp_path / "kalloy").iterdir()
-        written = made.stat().st_mtime_ns
-        kernel.library.cache_clear()
-        monkeypatch.setattr(kernel, "_compile", lambda *_: pytest.fail("compiled again"))
-        assert kernel.available(64)
-        assert made.stat().st_mtime_ns == written
-        assert not kernel.available(65)
-    finally:
-        kernel.library.cache_clear()
+    assert not kernel.pays(24, kernel.COMPILING - 1)
+    assert not kernel.pays(65, kernel.COMPILING)
+    assert kernel.pays(24, kernel.COMPILING)
+    [made] = (tmp_path / "kalloy").iterdir()
+    written = made.stat().st_mtime_ns
+    assert kernel.pays(64, kernel.LOADING)
+    assert not kernel.pays(64, kernel.LOADING - 1)
+    assert kernel.available(64)
+    assert not kernel.available(65)
+    assert made.stat().st_mtime_ns == written
+
+
+def test_a_compiler_that_fails_is_no_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "cc").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / "bin" / "cc").chmod(0o755)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/bin")
+    assert not kernel.available(24)
+    assert not list((tmp_path / "kalloy").iterdir())
