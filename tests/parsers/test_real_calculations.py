@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ WITH_VASPRUN = {
     for entry in json.loads((REAL / "manifest.json").read_text())
     if "vasprun.xml.gz" in entry["files"]
 }
+Case = tuple[str, dict[str, Any], Result]
 # Xenon, of which the program wrote 'X'.
 FORMULAS_MENDED = {"pmg_Xe_species_X": "Xe1"}
 
@@ -27,14 +29,14 @@ def results() -> dict[str, Result]:
 
 
 @pytest.fixture(params=sorted(WITH_VASPRUN))
-def case(request: pytest.FixtureRequest, results: dict[str, Result]) -> tuple[str, dict, Result]:
+def case(request: pytest.FixtureRequest, results: dict[str, Result]) -> Case:
     name: str = request.param
     if name not in results:
         results[name] = read_result(REAL / name)
     return name, WITH_VASPRUN[name]["truth"], results[name]
 
 
-def test_the_whole_row(case: tuple[str, dict, Result]) -> None:
+def test_the_whole_row(case: Case) -> None:
     name, truth, result = case
     row = result.to_json()
     assert row["formula"] == FORMULAS_MENDED.get(name, truth["formula"])
@@ -56,7 +58,7 @@ def test_the_whole_row(case: tuple[str, dict, Result]) -> None:
         assert row["energy_eV"] == pytest.approx(truth["energy_e0"], abs=1e-7)
 
 
-def test_convergence(case: tuple[str, dict, Result]) -> None:
+def test_convergence(case: Case) -> None:
     _, truth, result = case
     if truth["file_complete"]:
         assert result.convergence.electronic is truth["scf_converged_last"]
@@ -71,7 +73,7 @@ def test_convergence(case: tuple[str, dict, Result]) -> None:
     assert steps == truth["nscf_per_step"]
 
 
-def test_shapes(case: tuple[str, dict, Result]) -> None:
+def test_shapes(case: Case) -> None:
     _, truth, result = case
     dos = result.dos
     assert (dos is None) is (truth["tdos_shape"] is None)
@@ -93,7 +95,7 @@ def test_shapes(case: tuple[str, dict, Result]) -> None:
         assert len(dos.orbitals) == columns - 1
 
 
-def test_bands(case: tuple[str, dict, Result]) -> None:
+def test_bands(case: Case) -> None:
     _, truth, result = case
     data = result.vasprun.bands
     if truth.get("electrons_from_occ") is None:
@@ -105,7 +107,7 @@ def test_bands(case: tuple[str, dict, Result]) -> None:
     assert unsorted == truth["unsorted_bands_in_file"]
 
 
-def test_gaps_of_mesh_and_path_apart(case: tuple[str, dict, Result]) -> None:
+def test_gaps_of_mesh_and_path_apart(case: Case) -> None:
     _, truth, result = case
     if "gap_scf_mesh_only" not in truth:
         pytest.skip("no zero-weight k-points in this calculation")
@@ -115,7 +117,7 @@ def test_gaps_of_mesh_and_path_apart(case: tuple[str, dict, Result]) -> None:
     assert result.gap.path.gap == pytest.approx(truth["gap_zero_weight_path_only"], abs=1e-3)
 
 
-def test_dielectric_functions(case: tuple[str, dict, Result]) -> None:
+def test_dielectric_functions(case: Case) -> None:
     _, truth, result = case
     found = [
         {

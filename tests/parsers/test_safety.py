@@ -1,6 +1,8 @@
 """Hostile, absurd and damaged files: a clear answer within bounded memory and time, never a traceback."""
 
+import bz2
 import gzip
+import lzma
 import random
 import re
 import subprocess
@@ -221,10 +223,7 @@ def test_other_files_damaged(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["gz", "bz2", "xz"])
 def test_a_cut_compressed_file_keeps_what_came_before(suffix: str, small: bytes, tmp_path: Path) -> None:
-    import bz2
-    import lzma
-
-    squeeze = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}[suffix]
+    squeeze: Callable[..., bytes] = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}[suffix]
     noise = np.random.default_rng(0).integers(0, 10, 2_000_000).astype("U1")
     padded = small.replace(b"</modeling>", b"<!-- " + "".join(noise.tolist()).encode() + b" -->\n</modeling>")
     whole = squeeze(padded)

@@ -1,0 +1,159 @@
+"""How fast vasprun.xml is read, as ratios to pymatgen's ``Vasprun`` on the same files in the same run.
+
+    python benchmarks/parsing.py [FOLDER]      # default: ../shared/vasp; OMP_NUM_THREADS=1 for one core
+
+CPU seconds, the best of a few rounds, plain (decompressed) files, both without projections unless said; then peak
+memory, each reader in a process of its own, and many folders by a process pool. Ratios above one mean faster
+(leaner) than pymatgen.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+# Files in which the density of states, the bands, or the projections are most of the bytes.
+DOS_HEAVY = (
+    "vise_MgO_dos_4002",
+    "doped_CsAgBr3_hse_lm_dos",
+    "doped_Cs2AgBr3_hse",
+    "sumo_Cs2SnBr6_soc_hybrid_loptics",
+    "easyunfold_NaBiS2_80at_43MB",
+)
+PROJECTION_HEAVY = ("doped_Cs2AgBiBr6_rattled_80at", "quacc_Na12Pd4_45MB_spin")
+MANY = 1000
+
+
+def ours(file: str, projections: bool = False) -> None:
+    from kalloy.parsers.vasprun import read_vasprun
+
+    read_vasprun(file, projections)
+
+
+def theirs(file: str, projections: bool = False) -> None:
+    from pymatgen.io.vasp import Vasprun
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        Vasprun(file, parse_potcar_file=False, parse_projected_eigen=projections)
+
+
+def cpu(call: Callable[[], None], rounds: int = 3) -> float:
+    times = []
+    for _ in range(rounds):
+        start = time.process_time()
+        call()
+        times.append(time.process_time() - start)
+    return min(times)
+
+
+def peak(reader: str, file: str) -> float:
+    """MiB that reading a file adds to the peak memory of a process that has the reader imported."""
+    script = (
+        "import resource, sys; sys.path.insert(0, sys.argv[2]); import parsing;"
+        "parsing.warm_up(sys.argv[3]); before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
+        "getattr(parsing, sys.argv[3])(sys.argv[1]);"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+    )
+    here = str(Path(__file__).parent)
+    done = subprocess.run(
+        [sys.executable, "-c", script, file, here, reader], capture_output=True, text=True, check=True
+    )
+    return int(done.stdout) / 1024
+
+
+def warm_up(reader: str) -> None:
+    if reader == "ours":
+        import kalloy.parsers.vasprun  # noqa: F401
+    else:
+        import pymatgen.io.vasp  # noqa: F401
+
+
+def enlarge(text: bytes, target: int) -> bytes:
+    """The same calculation with its projections written as often as it takes to reach a size."""
+    block = re.search(rb"  <projected>.*?</projected>\n", text, re.DOTALL)
+    assert block is not None
+    copies = (target - len(text)) // len(block[0]) + 1
+    return text[: block.end()] + block[0] * copies + text[block.end() :]
+
+
+def line(name: str, size: float, mine: float, other: float, unit: str) -> str:
+    return f"{name:44s} {size:7.1f} MB {mine:9.3f} {other:9.3f} {unit}   ratio {other / mine:5.1f}"
+
+
+def single_files(folder: Path, work: Path) -> None:
+    for title, names in (("DOS-heavy", DOS_HEAVY), ("projections skipped", PROJECTION_HEAVY)):
+        print(f"\n{title}: kalloy, pymatgen")
+        for name in names:
+            file = work / f"{name}.xml"
+            file.write_bytes(gzip.decompress((folder / name / "vasprun.xml.gz").read_bytes()))
+            report(name, file)
+    big = work / "enlarged.xml"
+    big.write_bytes(enlarge((work / f"{PROJECTION_HEAVY[-1]}.xml").read_bytes(), 150_000_000))
+    report(f"{PROJECTION_HEAVY[-1]}, enlarged", big)
+    print("\nprojections read")
+    file = work / f"{PROJECTION_HEAVY[0]}.xml"
+    times = [cpu(lambda reader=reader: reader(str(file), True), 1) for reader in (ours, theirs)]
+    print(line(PROJECTION_HEAVY[0], file.stat().st_size / 1e6, *times, "s"))
+    print("\npeak memory")
+    for file in (work / f"{DOS_HEAVY[-1]}.xml", big):
+        print(line(file.stem, file.stat().st_size / 1e6, peak("ours", str(file)), peak("theirs", str(file)), "MiB"))
+
+
+def report(name: str, file: Path) -> None:
+    size = file.stat().st_size / 1e6
+    rounds = 2 if size > 20 else 4
+    print(line(name, size, cpu(lambda: ours(str(file)), rounds), cpu(lambda: theirs(str(file)), rounds), "s"))
+
+
+def children_cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def many_folders(work: Path) -> None:
+    """A file of about 3.6 MB read over and over, as by ``kalloy parse`` on many folders; a tenth of it by pymatgen."""
+    file = work / "doped_CsAgBr3_hse_lm_dos.xml"
+    results = {}
+    for name, reader, count in (("kalloy", ours, MANY), ("pymatgen", theirs, MANY // 10)):
+        before, start = children_cpu(), time.perf_counter()
+        with ProcessPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+            for _ in pool.map(reader, [str(file)] * count, chunksize=8):
+                pass
+        results[name] = (children_cpu() - before) / count * MANY
+        wall = (time.perf_counter() - start) / count * MANY
+        print(f"{name:10s} {MANY} files: {results[name]:7.1f} s CPU, {wall:7.1f} s wall")
+    print(f"ratio {results['pymatgen'] / results['kalloy']:.1f}")
+
+
+def command_line(folder: Path) -> None:
+    before = children_cpu()
+    target = folder / "pmg_CsCl_vdw"
+    script = "from kalloy.cli import main; main()"
+    subprocess.run([sys.executable, "-c", script, "parse", str(target), "--json"], check=True, capture_output=True)
+    print(f"\nkalloy parse, one file of 1.2 MB, all told: {children_cpu() - before:.2f} s CPU")
+
+
+def main() -> None:
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[2] / "shared" / "vasp"
+    if not folder.is_dir():
+        sys.exit(f"{folder}: no such folder of real calculations; give one")
+    with tempfile.TemporaryDirectory() as work:
+        single_files(folder, Path(work))
+        command_line(folder)
+        print()
+        many_folders(Path(work))
+
+
+if __name__ == "__main__":
+    main()
