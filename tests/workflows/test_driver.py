@@ -228,3 +228,21 @@ def test_selections_are_append_only(campaign: Campaign) -> None:
     before = selection_file(campaign, 1).read_text()
     assert select(campaign, 1) == made
     assert selection_file(campaign, 1).read_text() == before
+
+
+def test_vasp_without_potcars_is_refused_once(tmp_path: Path, kalloy: str) -> None:
+    words = ["--host", "Cs4PbBr6", "--cell", "primitive", "--replace", "Cs=K:1", "--preset", "paper-gamma"]
+    subprocess.run([kalloy, "new", str(tmp_path / "c"), *words], check=True, capture_output=True)
+    spec = tmp_path / "c" / "kalloy.toml"
+    spec.write_text(spec.read_text() + '\n[site.local]\ncommands = { std = "true" }\n')
+    clean = {k: v for k, v in os.environ.items() if k != "PMG_VASP_PSP_DIR"}
+    done = subprocess.run(
+        [kalloy, "run", str(tmp_path / "c")],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**clean, "HOME": str(tmp_path)},  # no .pmgrc.yaml of whoever runs the tests
+    )
+    assert done.returncode == 2
+    assert "3 calculations have a POTCAR.spec and no POTCAR" in done.stderr
+    assert not list((tmp_path / "c").rglob("kalloy-end.json"))

@@ -6,11 +6,12 @@ import time
 from collections.abc import Iterable
 from typing import Protocol
 
-from kalloy.errors import EngineError
+from kalloy.errors import EngineError, VaspInputError
 from kalloy.workflows.attempt import Attempt, State
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.execution.runner import engine_command
 from kalloy.workflows.index import Index
+from kalloy.workflows.inputs.potcar import has_only_spec
 from kalloy.workflows.inputs.writing import write_attempt
 from kalloy.workflows.lock import driver_lock
 from kalloy.workflows.steps import Selection, select
@@ -88,7 +89,20 @@ def _run_step(campaign: Campaign, selection: Selection, watcher: Watcher, retry_
     found = standings(campaign, selection.step)
     if retry_failed:
         _write_again(campaign, selection, [s for s in found if s.state in (State.FAILED, State.NEEDS_DECISION)])
+        found = standings(campaign, selection.step)
+    _refuse_potcar_specs(found)
     return _Step(campaign, selection, watcher).run()
+
+
+def _refuse_potcar_specs(found: list[Standing]) -> None:
+    """VASP cannot start without its POTCAR: better said once than by every job."""
+    bare = [s.attempt.folder for s in found if s.attempt and s.state is State.READY and has_only_spec(s.attempt.folder)]
+    if bare:
+        raise VaspInputError(
+            f"{len(bare)} calculations have a POTCAR.spec and no POTCAR",
+            where=str(bare[0]),
+            mend="set PMG_VASP_PSP_DIR to your POTCAR library and start a new campaign, or put the POTCARs there yourself",
+        )
 
 
 def _write_again(campaign: Campaign, selection: Selection, again: Iterable[Standing]) -> None:
