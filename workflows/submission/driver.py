@@ -101,7 +101,7 @@ def _refuse_potcar_specs(found: list[Standing]) -> None:
         raise VaspInputError(
             f"{len(bare)} calculations have a POTCAR.spec and no POTCAR",
             where=str(bare[0]),
-            mend="set PMG_VASP_PSP_DIR to your POTCAR library and start a new campaign, or put the POTCARs there yourself",
+            mend="put them there, or set PMG_VASP_PSP_DIR to your POTCAR library and start a new campaign",
         )
 
 
