@@ -52,11 +52,6 @@ class Content:
         """Of each substitution: the part of its sublattice that it takes."""
         return tuple(count / sites for count, sites in zip(self.counts, self.sites, strict=True))
 
-    @property
-    def fraction(self) -> float:
-        """The part of all substitutable sites that is substituted, where there is one substitution its own."""
-        return self.fractions[0] if len(self.counts) == 1 else sum(self.counts) / sum(dict.fromkeys(self.sites))
-
 
 @dataclass(frozen=True)
 class Configuration:

@@ -15,7 +15,7 @@ from kalloy.errors import HostError, nearest
 from kalloy.structures.cells import in_order, parse_cell, recell
 from kalloy.structures.crystal import Crystal
 from kalloy.structures.reading import Mixture, Reading, read_structure
-from kalloy.structures.symmetry import TOLERANCE, SpaceGroup, space_group, wyckoff_sets
+from kalloy.structures.symmetry import TOLERANCE, SpaceGroup, dataset, space_group, wyckoff_sets
 
 LOOSER = 5.0
 """How much larger the tolerance is that is tried once, to warn of a symmetry that is only just missed."""
@@ -120,14 +120,16 @@ def _first_comment(path: Path) -> str:
 
 
 def _nearly_symmetric(marked: Crystal, symmetry: SpaceGroup, tolerance: float) -> tuple[str, ...]:
-    """A warning where a somewhat larger tolerance finds more symmetry."""
+    """A warning where a somewhat larger tolerance finds more symmetry, translations included."""
     try:
-        looser = space_group(marked, LOOSER * tolerance)
+        now, more = (dataset(marked, factor * tolerance) for factor in (1.0, LOOSER))
     except HostError:
         return ()
-    if looser.number == symmetry.number:
+    found, number = SpaceGroup(str(more.international), int(more.number)), len(more.rotations)
+    if number <= len(now.rotations):
         return ()
     return (
-        f"the host is {symmetry} within {tolerance:g} Å but {looser} within {LOOSER * tolerance:g} Å: "
-        "a larger tolerance would merge configurations that are now counted apart",
+        f"the host is {symmetry} within {tolerance:g} Å but {found}, with {number} operations instead of "
+        f"{len(now.rotations)}, within {LOOSER * tolerance:g} Å: a larger tolerance would merge configurations "
+        "that are now counted apart",
     )

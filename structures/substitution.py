@@ -144,10 +144,12 @@ def whole_number(fraction: float, sites: int, where: str) -> int:
     if abs(exact - count) <= WHOLE:
         return count
     below = int(exact)
+    nearest_two = f"nearest are {below / sites:.4g} ({below} sites) and {(below + 1) / sites:.4g} ({below + 1} sites)"
+    larger = next((k for k in range(2, 65) if abs(k * exact - round(k * exact)) <= 1e-6 * k * sites), None)
     raise SubstitutionError(
         f"{fraction:g} of {sites} sites is {exact:.4g}, no integer",
         where=where,
-        mend=f"nearest are {below / sites:.4g} ({below} sites) and {(below + 1) / sites:.4g} ({below + 1} sites)",
+        mend=nearest_two + (f", and a cell {larger} times as large holds it" if larger else ""),
     )
 
 

@@ -94,11 +94,14 @@ def site_permutations(
     chosen = np.arange(len(crystal)) if sites is None else np.asarray(sites, int)
     positions = crystal.positions[chosen]
     operations = _asked(spglib.get_symmetry, crystal, tolerance)
-    found = {
-        _permutation(positions, rotation, translation, crystal.lattice)
-        for rotation, translation in zip(operations["rotations"], operations["translations"], strict=True)
-    }
-    return tuple(sorted(found))
+    images = np.einsum("gij,sj->gsi", operations["rotations"], positions) + operations["translations"][:, None, :]
+    landed = _nearest_sites(positions, images)
+    if not (np.sort(landed, axis=1) == np.arange(len(chosen))).all():
+        raise HostError(
+            "a symmetry operation does not map the substituted sites one to one",
+            mend="select whole sets of equivalent sites, or give a smaller tolerance",
+        )
+    return tuple(sorted({tuple(permutation) for permutation in landed.tolist()}))
 
 
 def preserving(permutations: Iterable[Permutation], *subsets: Iterable[int]) -> tuple[Permutation, ...]:
@@ -107,23 +110,25 @@ def preserving(permutations: Iterable[Permutation], *subsets: Iterable[int]) -> 
     return tuple(p for p in permutations if all(p[site] in subset for subset in wanted for site in subset))
 
 
-def _permutation(
-    positions: NDArray[np.float64],
-    rotation: NDArray[np.int32],
-    translation: NDArray[np.float64],
-    lattice: NDArray[np.float64],
-) -> Permutation:
-    images = positions @ rotation.T + translation
-    apart = images[:, None, :] - positions[None, :, :]
-    apart -= np.rint(apart)
-    squared = ((apart @ lattice) ** 2).sum(axis=2)
-    nearest = squared.argmin(axis=1)
-    if len(set(nearest.tolist())) != len(positions):
-        raise HostError(
-            "a symmetry operation does not map the substituted sites one to one",
-            mend="select whole sets of equivalent sites, or give a smaller tolerance",
-        )
-    return tuple(int(site) for site in nearest)
+def _nearest_sites(positions: NDArray[np.float64], images: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Of each image the site that it is nearest to, modulo the lattice.
+
+    Parameters
+    ----------
+    positions : shape (sites, 3), fractional.
+    images : shape (operations, sites, 3), fractional.
+    """
+    from scipy.spatial import cKDTree
+
+    tree = cKDTree(_into_cell(positions), boxsize=1.0)
+    _, nearest = tree.query(_into_cell(images).reshape(-1, 3))
+    return np.asarray(nearest, np.int64).reshape(images.shape[:2])
+
+
+def _into_cell(positions: NDArray[np.float64]) -> NDArray[np.float64]:
+    wrapped = positions % 1.0
+    wrapped[wrapped >= 1.0] = 0.0  # what is just below zero wraps to one
+    return wrapped
 
 
 def _asked(question: Callable[..., Any], crystal: Crystal, tolerance: float) -> Any:

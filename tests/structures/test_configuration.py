@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kalloy.errors import EnumerationError, SubstitutionError
+from kalloy.errors import EnumerationError, HostError, SubstitutionError
+from kalloy.structures.cells import parse_cell
 from kalloy.structures.configuration import Configuration, ConfigurationSpace
 from kalloy.structures.host import load_host
 from kalloy.structures.substitution import parse_replacement
@@ -195,6 +196,48 @@ def test_groups_of_other_hosts_are_those_of_the_tables(prototype: tuple[str, Pat
     assert sorted(c.degeneracy for c in every(asked)) == sorted(orbits.values())
 
 
+@pytest.mark.parametrize(
+    "cell",
+    ["2 1 1", "1 1 2", "2 2 1", "1 1 0 -1 1 0 0 0 1", "1 0 0 1 2 0 0 0 1", "2 1 0 0 1 0 0 0 2", "1 0 1 0 1 0 0 0 2"],
+)
+def test_the_group_of_a_supercell_is_that_of_the_tables_with_all_translations(cell: str) -> None:
+    """Every tabulated operation that maps the supercell's lattice on itself, times every translation of the host."""
+    from pymatgen.symmetry.groups import SpaceGroup
+
+    asked = space("Cs4PbBr6", "Cs=K:1", cell=cell)
+    matrix = parse_cell(cell)
+    assert not isinstance(matrix, str)
+    inverse = np.linalg.inv(matrix)
+    points = np.array([p for p in np.ndindex(9, 9, 9)]) - 4
+    inside = (points @ inverse + 1e-9) % 1.0
+    translations = points[np.unique(np.round(inside, 6), axis=0, return_index=True)[1]]
+    assert len(translations) == round(np.linalg.det(matrix))
+    positions = asked.host.crystal.positions[list(asked.site_indices)]
+    expected = set()
+    for operation in SpaceGroup("R-3c").symmetry_ops:
+        rotation = matrix @ operation.rotation_matrix.T @ inverse
+        if np.abs(rotation - np.rint(rotation)).max() > 1e-6:
+            continue
+        for translation in translations:
+            images = positions @ rotation + (operation.translation_vector + translation) @ inverse
+            apart = images[:, None] - positions[None]
+            expected.add(tuple(int(i) for i in np.abs(apart - np.rint(apart)).sum(axis=2).argmin(axis=1)))
+    assert set(asked.permutations) == expected
+
+
+def test_the_overcounted_cell() -> None:
+    """65, where programs that forget operations combined with translations find 108."""
+    assert len(every(space("Cs4PbBr6", "Cs=K:2", cell="2 1 1"))) == 65
+
+
+def test_positions_and_labels_mean_the_same_in_every_cell() -> None:
+    for cell, size in (("primitive", 2), ("given", 6), ("2 1 1", 12)):
+        by_position = space("Cs4PbBr6", "Cs@6a=K:1", cell=cell)
+        assert by_position.sites == size
+        assert by_position.site_indices == space("Cs4PbBr6", "Cs@Cs1=K:1", cell=cell).site_indices
+        assert len(every(by_position)) == 1
+
+
 DISORDERED = """data_disordered
 _symmetry_space_group_name_H-M 'P m -3 m'
 _cell_length_a 4.2
@@ -260,6 +303,18 @@ def test_occupancies_that_are_no_integers_are_refused(disordered: Any) -> None:
         SubstitutionError, match=r"0.1 of 8 sites is 0.8.*nearest are 0 \(0 sites\) and 0.125 \(1 sites\)"
     ):
         space(path, cell="2 2 2")
+
+
+def test_a_cell_that_holds_the_occupancies_is_named(disordered: Any) -> None:
+    path = disordered("Cs1 Cs 0 0 0 0.9", "K1 K 0 0 0 0.1", "Br1 Br 0.5 0.5 0.5 1")
+    with pytest.raises(SubstitutionError, match="a cell 5 times as large holds it"):
+        space(path, cell="2 1 1")
+    assert [c.label for c in space(path, cell="10 1 1").contents] == ["K01"]
+
+
+def test_more_than_full_sites_are_refused(disordered: Any) -> None:
+    with pytest.raises(HostError, match="cannot be read"):
+        load_host(disordered("Cs1 Cs 0 0 0 0.9", "K1 K 0 0 0 0.4", "Br1 Br 0.5 0.5 0.5 1"))
 
 
 def test_a_replacement_beside_partial_occupancies(disordered: Any) -> None:

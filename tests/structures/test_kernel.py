@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from math import comb
 from pathlib import Path
 from typing import Any
@@ -116,3 +118,31 @@ def test_a_compiler_that_fails_is_no_compiler(monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:/bin")
     assert not kernel.available(24)
     assert not list((tmp_path / "kalloy").iterdir())
+
+
+PEAK = """
+import sys
+from kalloy.structures.configuration import ConfigurationSpace
+from kalloy.structures.host import load_host
+from kalloy.structures.substitution import Substitution
+
+space = ConfigurationSpace(load_host("Cs4PbBr6", "2 1 1"), [Substitution("Cs", "K", counts=(int(sys.argv[1]),))])
+for _ in getattr(space, sys.argv[2])(space.contents[0]):
+    pass
+with open("/proc/self/status") as status:
+    print(next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM")))
+"""
+
+
+@needs_compiler
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
+def test_memory_does_not_grow_with_the_number_of_configurations() -> None:
+    """15.7 million in arrays, half a million one by one: both stay where loading the host leaves them."""
+
+    def peak(count: int, way: str) -> float:
+        command = [sys.executable, "-c", PEAK, str(count), way]
+        return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+    few, many = peak(2, "orbits"), (peak(8, "batches"), peak(6, "configurations"))
+    assert max(many) < few + 10
+    assert max(many) < 150

@@ -31,7 +31,7 @@ def space_of(cell: str, replacements: tuple[str, ...]) -> ConfigurationSpace:
 def test_draws_are_uniform_and_are_the_enumerated_configurations(
     cell: str, replacements: tuple[str, ...], over: Over
 ) -> None:
-    from scipy.stats import chi2  # type: ignore[import-untyped]
+    from scipy.stats import chi2
 
     space = space_of(cell, replacements)
     [content] = space.contents
