@@ -60,16 +60,19 @@ def cpu(call: Callable[[], None], rounds: int = 3) -> float:
 def peak(reader: str, file: str) -> float:
     """MiB that reading a file adds to the peak memory of a process that has the reader imported."""
     script = (
-        "import resource, sys; sys.path.insert(0, sys.argv[2]); import parsing;"
-        "parsing.warm_up(sys.argv[3]); before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss;"
-        "getattr(parsing, sys.argv[3])(sys.argv[1]);"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)"
+        "import sys; sys.path.insert(0, sys.argv[2]); import parsing; parsing.warm_up(sys.argv[3]);"
+        "before = parsing.high_water(); getattr(parsing, sys.argv[3])(sys.argv[1]);"
+        "print(parsing.high_water() - before)"
     )
-    here = str(Path(__file__).parent)
-    done = subprocess.run(
-        [sys.executable, "-c", script, file, here, reader], capture_output=True, text=True, check=True
-    )
-    return int(done.stdout) / 1024
+    command = [sys.executable, "-c", script, file, str(Path(__file__).parent), reader]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout) / 1024
+
+
+def high_water() -> int:
+    """Peak memory of this process, KiB; ``getrusage`` would pass on that of the process which started it."""
+    match = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
+    assert match is not None
+    return int(match[1])
 
 
 def warm_up(reader: str) -> None:
@@ -91,13 +94,22 @@ def line(name: str, size: float, mine: float, other: float, unit: str) -> str:
     return f"{name:44s} {size:7.1f} MB {mine:9.3f} {other:9.3f} {unit}   ratio {other / mine:5.1f}"
 
 
+def unpack(folder: Path, work: Path, name: str) -> Path:
+    file = work / f"{name}.xml"
+    file.write_bytes(gzip.decompress((folder / name / "vasprun.xml.gz").read_bytes()))
+    return file
+
+
+def dos_heavy(folder: Path, work: Path) -> None:
+    print("DOS-heavy: kalloy, pymatgen")
+    for name in DOS_HEAVY:
+        report(name, unpack(folder, work, name))
+
+
 def single_files(folder: Path, work: Path) -> None:
-    for title, names in (("DOS-heavy", DOS_HEAVY), ("projections skipped", PROJECTION_HEAVY)):
-        print(f"\n{title}: kalloy, pymatgen")
-        for name in names:
-            file = work / f"{name}.xml"
-            file.write_bytes(gzip.decompress((folder / name / "vasprun.xml.gz").read_bytes()))
-            report(name, file)
+    print("projections skipped: kalloy, pymatgen")
+    for name in PROJECTION_HEAVY:
+        report(name, unpack(folder, work, name))
     big = work / "enlarged.xml"
     big.write_bytes(enlarge((work / f"{PROJECTION_HEAVY[-1]}.xml").read_bytes(), 150_000_000))
     report(f"{PROJECTION_HEAVY[-1]}, enlarged", big)
@@ -106,7 +118,7 @@ def single_files(folder: Path, work: Path) -> None:
     times = [cpu(lambda reader=reader: reader(str(file), True), 1) for reader in (ours, theirs)]
     print(line(PROJECTION_HEAVY[0], file.stat().st_size / 1e6, *times, "s"))
     print("\npeak memory")
-    for file in (work / f"{DOS_HEAVY[-1]}.xml", big):
+    for file in (unpack(folder, work, DOS_HEAVY[-1]), big):
         print(line(file.stem, file.stat().st_size / 1e6, peak("ours", str(file)), peak("theirs", str(file)), "MiB"))
 
 
@@ -121,9 +133,9 @@ def children_cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def many_folders(work: Path) -> None:
+def many_folders(folder: Path, work: Path) -> None:
     """A file of about 3.6 MB read over and over, as by ``kalloy parse`` on many folders; a tenth of it by pymatgen."""
-    file = work / "doped_CsAgBr3_hse_lm_dos.xml"
+    file = unpack(folder, work, "doped_CsAgBr3_hse_lm_dos")
     results = {}
     for name, reader, count in (("kalloy", ours, MANY), ("pymatgen", theirs, MANY // 10)):
         before, start = children_cpu(), time.perf_counter()
@@ -148,11 +160,22 @@ def main() -> None:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[2] / "shared" / "vasp"
     if not folder.is_dir():
         sys.exit(f"{folder}: no such folder of real calculations; give one")
+    from kalloy.parsers import scanner
+
+    for loading, words in ((1 << 60, "plain numpy"), (scanner.LOADING, "with the compiled scanner")):
+        scanner.LOADING = loading
+        if scanner.library() is None:
+            print("no C compiler: no compiled scanner")
+            break
+        print(f"\n== {words}")
+        with tempfile.TemporaryDirectory() as work:
+            dos_heavy(folder, Path(work))
+    print("\n== all the rest")
     with tempfile.TemporaryDirectory() as work:
         single_files(folder, Path(work))
         command_line(folder)
         print()
-        many_folders(Path(work))
+        many_folders(folder, Path(work))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kalloy.parsers import scanner
 from kalloy.parsers.source import MalformedError
 
 Floats = NDArray[np.float64]
@@ -123,6 +124,18 @@ def scan_rows(lines: Bytes, layout: Layout) -> Floats:
     MalformedError
         If a row is not as many numbers as the first.
     """
+    values, sound = _compiled(lines, layout) if scanner.pays(lines.size) else by_numpy(lines, layout)
+    for row in np.flatnonzero(~sound):
+        values[row] = _scan_exception(lines[row].tobytes(), layout)
+    return values
+
+
+def _compiled(lines: Bytes, layout: Layout) -> tuple[Floats, NDArray[np.bool_]]:
+    return scanner.scan(lines, np.array([(f.begin, f.dot, f.end) for f in layout.fields], dtype=np.int32))
+
+
+def by_numpy(lines: Bytes, layout: Layout) -> tuple[Floats, NDArray[np.bool_]]:
+    """Numbers of shape (rows, fields), and which rows are well formed; the others' numbers mean nothing."""
     values = np.empty((len(lines), len(layout.fields)))
     sound = np.ones(len(lines), dtype=bool)
     first = 0
@@ -136,9 +149,7 @@ def scan_rows(lines: Bytes, layout: Layout) -> Floats:
         values[:, first:last], well_formed = _scan_columns(columns, *shape)
         sound &= well_formed
         first = last
-    for row in np.flatnonzero(~sound):
-        values[row] = _scan_exception(lines[row].tobytes(), layout)
-    return values
+    return values, sound
 
 
 def _scan_columns(text: Bytes, before: int, after: int) -> tuple[Floats, NDArray[np.bool_]]:

@@ -10,6 +10,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -223,10 +224,10 @@ def test_other_files_damaged(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["gz", "bz2", "xz"])
 def test_a_cut_compressed_file_keeps_what_came_before(suffix: str, small: bytes, tmp_path: Path) -> None:
-    squeeze: Callable[..., bytes] = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}[suffix]
+    modules: dict[str, Any] = {"gz": gzip, "bz2": bz2, "xz": lzma}
     noise = np.random.default_rng(0).integers(0, 10, 2_000_000).astype("U1")
     padded = small.replace(b"</modeling>", b"<!-- " + "".join(noise.tolist()).encode() + b" -->\n</modeling>")
-    whole = squeeze(padded)
+    whole = modules[suffix].compress(padded)
     file = tmp_path / f"vasprun.xml.{suffix}"
     file.write_bytes(whole)
     assert read_result(file).complete

@@ -1,11 +1,14 @@
 """Columns of digits give the same doubles, bit for bit, as one number at a time."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kalloy.parsers.scanning import row_numbers
+from kalloy.parsers import scanner
+from kalloy.parsers.scanning import Layout, by_numpy, row_numbers
 from kalloy.parsers.source import MalformedError
 from kalloy.parsers.tables import TableBuilder, nested_shape
 
@@ -40,6 +43,32 @@ def test_bit_identical(rows: list[str]) -> None:
     assert np.array_equal(np.isnan(values), np.isnan(expected))
     numbers = ~np.isnan(expected)
     assert np.array_equal(values[numbers].view(np.uint64), expected[numbers].view(np.uint64))
+
+
+@pytest.mark.skipif(scanner.library() is None, reason="no C compiler on this machine")
+@few
+@given(printed_tables())
+def test_the_compiled_scanner_is_the_same(rows: list[str]) -> None:
+    lines = [f"    <r>{row}</r>\n".encode() for row in rows]
+    layout = next((found for found in (Layout.of(line, b"r") for line in lines) if found and found.fields), None)
+    if layout is None:
+        return
+    text = np.frombuffer(b"".join(lines), dtype=np.uint8).reshape(len(lines), -1)
+    columns = np.array([(f.begin, f.dot, f.end) for f in layout.fields], dtype=np.int32)
+    (one, sound), (other, also_sound) = by_numpy(text, layout), scanner.scan(text, columns)
+    assert np.array_equal(sound, also_sound)
+    assert np.array_equal(one[sound].view(np.uint64), other[sound].view(np.uint64))
+
+
+def test_without_a_compiler_numpy_does_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(scanner, "COMPILERS", ())
+    scanner._path.cache_clear()
+    try:
+        assert scanner.library() is None
+        assert not scanner.pays(scanner.COMPILING)
+    finally:
+        scanner._path.cache_clear()
 
 
 @few
