@@ -12,6 +12,8 @@ _RELAXATIONS = (1, 2, 3)
 """IBRION of relaxations (quasi-Newton, conjugate gradients, damped dynamics); others are none."""
 _PRINTED = 1e-6
 """eV/Å and eV; what rounding to the printed decimals can hide."""
+_NO_FORCE = 1e-3
+"""eV/Å; forces that symmetry makes zero are printed smaller."""
 _ESTIMATE = 10.0
 """VASP's energy criterion is put to its optimiser's own estimate of the change; where it ended by itself, the change
 between the last two steps may exceed EDIFFG by this factor before that is doubted."""
@@ -177,6 +179,9 @@ def _meets(ediffg: float, force: float | None, change: float | None, slack: floa
     """Whether the criterion is met; None where the file does not say."""
     if ediffg < 0:
         return None if force is None else force <= abs(ediffg) + _PRINTED
-    if ediffg > 0:
-        return None if change is None else abs(change) <= slack * ediffg + _PRINTED
+    if ediffg > 0 and change is None:
+        # One step only: the optimiser ends there if there is nothing to follow.
+        return True if force is not None and force <= _NO_FORCE and slack > 1 else None
+    if ediffg > 0 and change is not None:
+        return abs(change) <= slack * ediffg + _PRINTED
     return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,12 +50,21 @@ def settings(section: bytes) -> Settings:
     """
     found: dict[str, Value] = {}
     for match in _ITEM.finditer(section):
-        if not _SOUND_ATTRIBUTES.fullmatch(match.group(2)):
+        said = _name_and_type(match.group(2))
+        if said is None:
             raise MalformedError(f"damaged attributes '{text(match.group(2))}'")
-        name, kind = _attribute(_NAME, match.group(2)), _attribute(_TYPE, match.group(2)) or "float"
+        name, kind = said
         if name and name not in found:
             found[name] = _value(text(match.group(3)), kind, vector=match.group(1) == b"v")
     return found
+
+
+@lru_cache(maxsize=4096)
+def _name_and_type(attributes: bytes) -> tuple[str | None, str] | None:
+    """An item's name and type, or None where its attributes are damaged; they are the same in file after file."""
+    if not _SOUND_ATTRIBUTES.fullmatch(attributes):
+        return None
+    return _attribute(_NAME, attributes), _attribute(_TYPE, attributes) or "float"
 
 
 def _attribute(pattern: re.Pattern[bytes], attributes: bytes) -> str | None:
@@ -210,7 +220,7 @@ def refuse_damaged_items(section: bytes) -> None:
         If there is one, or an item's attributes are damaged.
     """
     for attributes, written in _PLAIN_ITEM.findall(section):
-        if not _SOUND_ATTRIBUTES.fullmatch(attributes):
+        if _name_and_type(attributes) is None:
             raise MalformedError(f"damaged attributes '{text(attributes)}'")
         if b"string" not in attributes and len(row_numbers(written)) != 1:
             raise MalformedError(f"'{text(written)}' is no number")

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kalloy.parsers.scanning import Bytes, Floats, Layout, row_numbers, scan_rows
 from kalloy.parsers.source import MalformedError
@@ -117,11 +116,11 @@ class TableBuilder:
         runs = _runs(text, layout)
         if sum(stop - start for start, stop in runs) != count * layout.stride:
             return None
-        if not all(_closes(piece, start, stop, layout) for start, stop in runs):
+        lines = np.concatenate([text[start:stop] for start, stop in runs]).reshape(-1, layout.stride)
+        if not _all_close(lines, layout):
             return None
         self._layout = layout
         self._count_breaks(piece, runs, layout.stride)
-        lines = np.concatenate([text[start:stop] for start, stop in runs]).reshape(-1, layout.stride)
         return scan_rows(lines, layout)
 
     def _count_breaks(self, piece: bytes, runs: list[tuple[int, int]], stride: int) -> None:
@@ -155,12 +154,11 @@ def _runs(text: Bytes, layout: Layout) -> list[tuple[int, int]]:
     return list(zip(first.tolist(), last.tolist(), strict=True))
 
 
-def _closes(piece: bytes, start: int, stop: int, layout: Layout) -> bool:
-    """Whether every row of a run closes in the column where the first one does."""
-    lines: NDArray[np.uint8] = np.frombuffer(piece, dtype=np.uint8, count=stop - start, offset=start)
+def _all_close(lines: Bytes, layout: Layout) -> bool:
+    """Whether every row closes in the column where the first one does; ``lines`` is of shape (rows, stride)."""
     closing = np.frombuffer(b"</" + layout.tag + b">", dtype=np.uint8)
     end = layout.content[1]
-    return bool((lines.reshape(-1, layout.stride)[:, end : end + len(closing)] == closing).all())
+    return bool((lines[:, end : end + len(closing)] == closing).all())
 
 
 def nested_shape(rows: int, breaks: dict[int, int]) -> tuple[int, ...]:
