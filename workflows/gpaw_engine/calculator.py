@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from kalloy.errors import EngineError
 from kalloy.workflows.gpaw_engine.kpoints import Mesh
 from kalloy.workflows.gpaw_engine.projections import project
+from kalloy.workflows.gpaw_engine.pulay import pulay_stress
 from kalloy.workflows.gpaw_engine.settings import Settings
 from kalloy.workflows.gpaw_engine.setups import dataset
 from kalloy.workflows.gpaw_engine.states import ElectronicStep, Energies, IonicStep, States
@@ -144,20 +145,26 @@ class Calculator:
         calc = self._calc
         dft = calc.dft
         dft.calculate_energy()
-        _, moments = dft.magmoms()
+        dft.magmoms()
         forces = dft.calculate_forces()
-        stress = calc.get_stress(atoms) if self.settings.freedom.stress else None
+        stress = self._stress(atoms) if self.settings.freedom.stress else None
         return IonicStep(
             atoms=atoms.copy(),
             electronic=tuple(steps),
             converged=converged,
             energies=steps[-1].energies,
             forces=np.array(forces),
-            stress=None if stress is None else _full(stress),
+            stress=stress,
             fermi_level=calc.get_fermi_level(),
             moment=float(dft.results["magmom"]) if self.settings.spins == 2 else 0.0,
             seconds=time.process_time() - start,
         )
+
+    def _stress(self, atoms: Atoms) -> Array:
+        """Shape (3, 3), eV/Å3: derivative by strain of the energy at constant ENCUT."""
+        cell = np.array(atoms.cell)
+        missing = pulay_stress(self._calc.dft, lambda tensor: self.operations.symmetric_tensor(cell, tensor))
+        return _full(self._calc.get_stress(atoms)) + missing
 
     def _iterate(self, atoms: Atoms) -> Iterator[ElectronicStep]:
         from gpaw.new.symmetry import SymmetryBrokenError
@@ -179,7 +186,7 @@ class Calculator:
         from gpaw import GPAW, PW
 
         return GPAW(
-            mode=PW(self.settings.encut, dedecut="estimate"),
+            mode=PW(self.settings.encut),
             xc="PBE",
             kpts=self.mesh.points()[::-1],  # GPAW takes the last point of a star as its first: this gives VASP's order
             gpts=self.grid,
@@ -305,4 +312,5 @@ def _full(voigt: Array) -> Array:
 def _not_converged() -> type[Exception]:
     from gpaw import KohnShamConvergenceError
 
-    return KohnShamConvergenceError
+    error: type[Exception] = KohnShamConvergenceError
+    return error

@@ -30,8 +30,8 @@ class DensityOfStates:
 def density_of_states(states: States, settings: Settings) -> DensityOfStates:
     """The density of states of smeared levels.
 
-    A level at e, smeared, has a fraction f((e - E)/SIGMA) below E, f being the occupation function of ISMEAR.  Like VASP
-    this takes the difference quotient of the number of states, so that no state is lost between two energies.
+    A level at e, smeared, has a fraction f((e - E)/SIGMA) below E, f the occupation function of ISMEAR. Like VASP this
+    takes the difference quotient of the number of states, so that no state is lost between two energies.
     """
     energies = energy_grid(states, settings)
     step = energies[1] - energies[0]

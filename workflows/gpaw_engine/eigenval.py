@@ -25,7 +25,7 @@ def _head(atoms: Atoms, third: int, fourth: int, title: str) -> str:
 
 def write_eigenval(path: Path, atoms: Atoms, title: str, states: States) -> None:
     """Eigenvalues and occupations by k-point."""
-    electrons = int(round(states.electrons))
+    electrons = round(states.electrons)
     with path.open("w") as file:
         file.write(_head(atoms, 1, states.spins, title))
         file.write(f"{electrons:7d}{len(states.points):7d}{states.bands:7d}\n")

@@ -1,4 +1,4 @@
-"""Eigenvalues in a density that is kept: density of states on another mesh, band structure along lines (ICHARG = 11)."""
+"""Eigenvalues in a density that is kept (ICHARG = 11): densities of states on other meshes, band structures."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ from kalloy.workflows.gpaw_engine.calculator import (
 )
 from kalloy.workflows.gpaw_engine.job import Job
 from kalloy.workflows.gpaw_engine.kpoints import Lines, Mesh, PointList
-from kalloy.workflows.gpaw_engine.settings import Settings
 from kalloy.workflows.gpaw_engine.states import ElectronicStep, IonicStep, States
 from kalloy.workflows.gpaw_engine.symmetry import Irreducible, no_operations, on_grid, reduce_mesh
 
@@ -44,7 +43,8 @@ class FixedDensity:
         _check_parent(self.parent, job)
         self.electrons = valence_electrons(job.atoms)
         self.bands = job.settings.nbands or default_bands(self.electrons, len(job.atoms), job.settings.spins)
-        self.grid = tuple(int(n) for n in self.parent.get_number_of_grid_points())
+        n1, n2, n3 = self.parent.get_number_of_grid_points()
+        self.grid = (int(n1), int(n2), int(n3))
         self.dropped = 0
         self._choose_points(job.kpoints)
         self._calc: Any = None
@@ -56,7 +56,7 @@ class FixedDensity:
             operations, self.dropped = usable_operations(
                 self.settings, self.job.atoms, kpoints, None if moments is None else np.array(moments)
             )
-            self.operations = operations.subset(on_grid(operations, self.grid))  # type: ignore[arg-type]
+            self.operations = operations.subset(on_grid(operations, self.grid))
             irreducible = reduce_mesh(kpoints.points(), self.operations)
             self.irreducible: Irreducible | None = irreducible
             self.points, self.weights = irreducible.points, irreducible.weights

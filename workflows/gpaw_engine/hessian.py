@@ -49,7 +49,7 @@ def spring_hessian(atoms: Atoms, strains: Array) -> Array:
     stretch[:, n:] = np.einsum("ba,sac,bc->bs", along, strains, bonds)
     hessian = (stretch * stiffness[:, None]).T @ stretch
     hessian[np.arange(n), np.arange(n)] += FLOOR
-    return hessian
+    return np.asarray(hessian)
 
 
 def _nearest(atoms: Atoms) -> Array:

@@ -84,12 +84,8 @@ def _read_incar(path: Path) -> dict[str, Any]:
 
 def _names(path: Path) -> list[str]:
     text = path.read_text(encoding="utf-8").replace("\\\n", " ")
-    names = []
-    for line in text.splitlines():
-        for part in line.split("#")[0].split("!")[0].split(";"):
-            if "=" in part:
-                names.append(part.split("=")[0].strip().upper())
-    return names
+    parts = (part for line in text.splitlines() for part in line.split("#")[0].split("!")[0].split(";"))
+    return [part.split("=")[0].strip().upper() for part in parts if "=" in part]
 
 
 def _read_poscar(path: Path) -> tuple[Atoms, str]:

@@ -50,7 +50,7 @@ def _run(folder: Path, check_only: bool) -> None:
 
 def _require_gpaw() -> None:
     try:
-        import gpaw  # noqa: F401
+        import gpaw
         import gpaw.new  # noqa: F401
     except ImportError as error:
         raise EngineMissingError(

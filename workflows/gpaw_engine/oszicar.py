@@ -11,7 +11,7 @@ HEADER = "       N       E                     dE             d eps       rms   
 
 
 class OszicarWriter:
-    """Lines of progress; ``rms`` is the norm of the residuals (eV), ``rms(c)`` the change of the density (electrons)."""
+    """Lines of progress: ``rms`` is the norm of the residuals (eV), ``rms(c)`` the density's change (electrons)."""
 
     def __init__(self, path: Path, echo: TextIO) -> None:
         self.file, self.echo = path.open("w"), echo

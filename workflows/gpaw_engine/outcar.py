@@ -41,7 +41,8 @@ class OutcarWriter:
 
         write = self.file.write
         write(
-            f" gpaw {gpaw.__version__} run by kalloy-gpaw, which speaks VASP's files\n\n running on    1 total cores\n\n"
+            f" gpaw {gpaw.__version__} run by kalloy-gpaw, which speaks VASP's files\n\n"
+            " running on    1 total cores\n\n"
         )
         write(RULE)
         for symbol, _ in self.job.groups:
@@ -75,10 +76,7 @@ class OutcarWriter:
         self.file.write(
             f"\n{head:-<104s}\n\n      LOOP:  cpu time {step.seconds:9.4f}: real time {step.seconds:9.4f}\n"
         )
-        self.file.write(
-            f" number of electron {self.electrons:14.7f} magnetization\n"
-            f"  free energy    TOTEN  = {step.energies.free:18.8f} eV\n"
-        )
+        self.file.write(f"  free energy    TOTEN  = {step.energies.free:18.8f} eV\n")
         self.file.flush()
 
     def ionic(self, step: IonicStep) -> None:
@@ -87,6 +85,8 @@ class OutcarWriter:
         reached = "EDIFF is reached" if step.converged else "NELM is reached, electrons are not converged"
         write(f"\n------------------------ aborting loop because {reached} ".ljust(105, "-") + "\n\n")
         write(f" E-fermi : {step.fermi_level:8.4f}     XC(G=0):   0.0000     alpha+bet :  0.0000\n\n")
+        magnetization = f"{step.moment:14.7f}" if self.job.settings.spins == 2 else ""
+        write(f" number of electron {self.electrons:14.7f} magnetization {magnetization}\n\n")
         if step.stress is not None:
             self._stress(step, step.stress)
         self._cell(step)
@@ -179,7 +179,6 @@ class OutcarWriter:
             f"  free  energy   TOTEN  = {e.free:18.8f} eV\n\n"
             f"  energy  without entropy= {e.without_entropy:18.8f}  energy(sigma->0) = {e.extrapolated:18.8f}\n"
         )
-        self.file.write(f" number of electron {self.electrons:14.7f} magnetization {step.moment:14.7f}\n")
 
 
 def _shown(value: Any) -> str:

@@ -108,7 +108,7 @@ class QuasiNewton:
         gradient = self._gradient(step)
         if self.last is not None:
             self._learn(self.last, gradient)
-        move = self._symmetric(np.linalg.solve(self.hessian, -gradient), step.atoms, operations)
+        move = self._symmetric(np.asarray(np.linalg.solve(self.hessian, -gradient)), step.atoms, operations)
         move *= min(1.0, self.trust / self._size(move))
         predicted = float(gradient @ move + 0.5 * move @ self.hessian @ move)
         self.last = _Point(gradient, move, predicted)
@@ -144,7 +144,7 @@ class QuasiNewton:
         return float(max(ions, strain, 1e-12))
 
     def _strain(self, move: Array) -> Array:
-        return np.einsum("s,sij->ij", move[self.ions :], self.strains)
+        return np.asarray(np.einsum("s,sij->ij", move[self.ions :], self.strains))
 
     def _symmetric(self, move: Array, atoms: Atoms, operations: Operations) -> Array:
         cell = np.array(atoms.cell)

@@ -43,7 +43,7 @@ def _run_self_consistent(job: Job) -> None:
     reports.begin(mesh.points, mesh.weights, zone_points, calculator.bands, calculator.grid, calculator.dropped, mesh)
 
     def converge(atoms: Atoms) -> IonicStep:
-        return calculator.converge(atoms, _watcher(reports, stopcar))
+        return calculator.converge(atoms, _Watcher(reports, stopcar))
 
     steps: list[IonicStep] = []
     if settings.relaxes:
@@ -73,12 +73,12 @@ def _run_fixed_density(job: Job) -> None:
         calculator.dropped,
         calculator.irreducible,
     )
-    step = calculator.converge(_watcher(reports, Stopcar(job.folder)))
+    step = calculator.converge(_Watcher(reports, Stopcar(job.folder)))
     reports.ionic(step)
     reports.finish(calculator.states(projected=job.settings.lorbit > 0), job.atoms, relaxed=False, stopped=None)
 
 
-class _watcher:  # noqa: N801 - used as a function
+class _Watcher:
     """Reports each electronic step, and ends the calculation where LABORT asks for it."""
 
     def __init__(self, reports: Reports, stopcar: Stopcar) -> None:

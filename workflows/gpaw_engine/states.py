@@ -96,7 +96,7 @@ class States:
     @property
     def bands(self) -> int:
         """Bands at each k-point."""
-        return self.eigenvalues.shape[2]
+        return int(self.eigenvalues.shape[2])
 
     @property
     def electrons(self) -> float:

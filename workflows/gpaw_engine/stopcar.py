@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 
-class Aborted(Exception):  # noqa: N818 - no error: the user asked for it
+class Aborted(Exception):
     """LABORT was found: stop after this electronic step, without convergence."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,12 +46,12 @@ class Operations:
         total = np.zeros_like(vectors)
         for turn, image in zip(self.cartesian(cell), self.images, strict=True):
             total[image] += vectors @ turn
-        return total / len(self)
+        return np.asarray(total / len(self))
 
     def symmetric_tensor(self, cell: Array, tensor: Array) -> Array:
         """Shape (3, 3): the part of a Cartesian tensor that obeys every operation."""
         turns = self.cartesian(cell)
-        return np.einsum("oki,kl,olj->ij", turns, tensor, turns) / len(self)
+        return np.asarray(np.einsum("oki,kl,olj->ij", turns, tensor, turns) / len(self))
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +89,8 @@ def find_operations(atoms: Atoms, moments: Array | None, symprec: float) -> Oper
 
     kinds = _kinds(atoms, moments)
     positions = atoms.get_scaled_positions(wrap=False)
-    found = spglib.get_symmetry((np.array(atoms.cell), positions, kinds), symprec=symprec)
+    cell: Any = (np.array(atoms.cell), positions, kinds)
+    found = spglib.get_symmetry(cell, symprec=symprec)
     if found is None:
         return no_operations(len(atoms), True)
     rotations = np.ascontiguousarray(np.transpose(found["rotations"], (0, 2, 1)), dtype=np.int64)
@@ -103,7 +104,7 @@ def _thinned(operations: Operations) -> Operations:
     keep = np.zeros(len(operations), dtype=bool)
     keep[first] = True
     one_each = operations.subset(keep)
-    return one_each if is_group(one_each) else operations.subset(~operations.translations.any(axis=1))
+    return one_each if is_group(one_each) else operations.subset(np.asarray(~operations.translations.any(axis=1)))
 
 
 def is_group(operations: Operations) -> bool:

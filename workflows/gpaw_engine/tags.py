@@ -11,8 +11,32 @@ from typing import Any
 from kalloy.errors import VaspInputError, nearest
 
 OBEYED = frozenset(
-    "SYSTEM PREC ENCUT EDIFF NELM NELMIN NBANDS ISMEAR SIGMA ISPIN MAGMOM ISYM SYMPREC NSW IBRION ISIF EDIFFG ICHARG "
-    "LORBIT NEDOS EMIN EMAX LCHARG LWAVE".split()
+    [
+        "SYSTEM",
+        "PREC",
+        "ENCUT",
+        "EDIFF",
+        "NELM",
+        "NELMIN",
+        "NBANDS",
+        "ISMEAR",
+        "SIGMA",
+        "ISPIN",
+        "MAGMOM",
+        "ISYM",
+        "SYMPREC",
+        "NSW",
+        "IBRION",
+        "ISIF",
+        "EDIFFG",
+        "ICHARG",
+        "LORBIT",
+        "NEDOS",
+        "EMIN",
+        "EMAX",
+        "LCHARG",
+        "LWAVE",
+    ]
 )
 """Tags whose meaning is VASP's; ``settings`` reads them and refuses the values that it cannot honour."""
 
@@ -21,9 +45,28 @@ _PATH = "only the way to self-consistency, not its end"
 _SPREAD = "only how VASP spreads its work over processes"
 IDLE: dict[str, str] = {
     **dict.fromkeys(("ISTART", "INIWAV", "NELMDL", "IWAVPR"), _START),
-    **dict.fromkeys("AMIX BMIX AMIN AMIX_MAG BMIX_MAG WC IMIX INIMIX MIXPRE MAXMIX LMAXMIX MREMOVE".split(), _PATH),
-    **dict.fromkeys("TIME EBREAK DEPER WEIMIN LDIAG LSUBROT NRMM".split(), _PATH),
-    **dict.fromkeys("NCORE NPAR KPAR NSIM LPLANE LSCALAPACK LSCALU LASYNC NBLK NCSHMEM MAXMEM".split(), _SPREAD),
+    **dict.fromkeys(
+        [
+            "AMIX",
+            "BMIX",
+            "AMIN",
+            "AMIX_MAG",
+            "BMIX_MAG",
+            "WC",
+            "IMIX",
+            "INIMIX",
+            "MIXPRE",
+            "MAXMIX",
+            "LMAXMIX",
+            "MREMOVE",
+        ],
+        _PATH,
+    ),
+    **dict.fromkeys(["TIME", "EBREAK", "DEPER", "WEIMIN", "LDIAG", "LSUBROT", "NRMM"], _PATH),
+    **dict.fromkeys(
+        ["NCORE", "NPAR", "KPAR", "NSIM", "LPLANE", "LSCALAPACK", "LSCALU", "LASYNC", "NBLK", "NCSHMEM", "MAXMEM"],
+        _SPREAD,
+    ),
     **dict.fromkeys(("POTIM", "NFREE"), "the relaxation takes its step length from its own Hessian"),
     **dict.fromkeys(("KSPACING", "KGAMMA"), "KPOINTS is there, and has precedence as in VASP"),
     "ADDGRID": "augmentation charges are evaluated in reciprocal space",

@@ -1,0 +1,134 @@
+"""Tiny calculations for the free engine: a few seconds each, run once for all tests that look at them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+KBR = """KBr
+1.0
+0.0 3.35 3.35
+3.35 0.0 3.35
+3.35 3.35 0.0
+K Br
+1 1
+Direct
+0.0 0.0 0.0
+0.5 0.5 0.5
+"""
+"""Rock salt, primitive cell, near the minimum of its energy."""
+
+CSPBBR3 = """CsPbBr3
+1.0
+5.9 0.0 0.0
+0.0 5.9 0.0
+0.0 0.0 5.9
+Cs Pb Br
+1 1 3
+Direct
+0.5 0.5 0.5
+0.0 0.0 0.0
+0.5 0.0 0.0
+0.0 0.5 0.0
+0.0 0.0 0.5
+"""
+
+PBE = {
+    "GGA": "PE",
+    "PREC": "Normal",
+    "ENCUT": "150",
+    "EDIFF": "1E-5",
+    "ALGO": "Normal",
+    "LASPH": ".TRUE.",
+    "LREAL": ".FALSE.",
+    "ISPIN": "1",
+    "ISMEAR": "0",
+    "SIGMA": "0.05",
+    "LWAVE": ".FALSE.",
+    "LCHARG": ".TRUE.",
+}
+"""Tags that all small calculations share."""
+
+GAMMA2 = "mesh\n0\nGamma\n2 2 2\n0 0 0\n"
+
+Job = Callable[..., Path]
+
+
+def write_job(folder: Path, incar: dict[str, str], kpoints: str = GAMMA2, poscar: str = KBR) -> Path:
+    """A calculation's folder; tags with the value "" are left out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tags = {**PBE, **incar}
+    (folder / "INCAR").write_text("".join(f"{tag} = {value}\n" for tag, value in tags.items() if value != ""))
+    (folder / "KPOINTS").write_text(kpoints)
+    (folder / "POSCAR").write_text(poscar)
+    return folder
+
+
+def run_engine(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The program itself, as a user's shell would start it."""
+    return subprocess.run(
+        [sys.executable, "-m", "kalloy.workflows.gpaw_engine.main", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONWARNINGS": "ignore"},
+        check=False,
+    )
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    """Write a calculation into this test's own folder."""
+
+    def write(incar: dict[str, str] | None = None, kpoints: str = GAMMA2, poscar: str = KBR) -> Path:
+        return write_job(tmp_path / "calculation", incar or {}, kpoints, poscar)
+
+    return write
+
+
+def _done(folder: Path) -> Path:
+    run = run_engine(folder)
+    assert run.returncode == 0, run.stderr
+    (folder / "vasp.out").write_text(run.stdout)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def static(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rock-salt KBr at fixed geometry, with projections; leaves gpaw.gpw."""
+    folder = tmp_path_factory.mktemp("engine") / "static"
+    return _done(write_job(folder, {"NSW": "0", "LORBIT": "11", "LMAXMIX": "4", "NCORE": "4"}))
+
+
+def _child(parent: Path, name: str, incar: dict[str, str], kpoints: str) -> Path:
+    folder = write_job(parent.parent / name, {"NSW": "0", "ICHARG": "11", **incar}, kpoints)
+    (folder / "gpaw.gpw").write_bytes((parent / "gpaw.gpw").read_bytes())
+    return _done(folder)
+
+
+@pytest.fixture(scope="session")
+def dos(static: Path) -> Path:
+    """Density of states of ``static`` on a finer mesh."""
+    tags = {"LORBIT": "11", "NEDOS": "1001", "EMIN": "-35", "EMAX": "20", "SIGMA": "0.1"}
+    return _child(static, "dos", tags, "mesh\n0\nMonkhorst-Pack\n3 3 3\n0 0 0\n")
+
+
+@pytest.fixture(scope="session")
+def bands(static: Path) -> Path:
+    """Bands of ``static`` along two lines that meet, through points of its mesh."""
+    lines = "path\n3\nLine_mode\nReciprocal\n0 0 0 \\Gamma\n0.5 0 0.5 X\n\n0.5 0 0.5 X\n0.5 0 0 L\n"
+    return _child(static, "bands", {"LORBIT": "11"}, lines)
+
+
+@pytest.fixture(scope="session")
+def relaxed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """KBr from a compressed, distorted start to its minimum: ions and cell."""
+    poscar = KBR.replace("3.35 3.35 0.0", "3.32 3.32 0.0").replace("0.5 0.5 0.5", "0.49 0.49 0.49")
+    tags = {"ENCUT": "200", "EDIFF": "1E-4", "IBRION": "2", "ISIF": "3", "NSW": "25", "EDIFFG": "-0.03"}
+    folder = tmp_path_factory.mktemp("engine") / "relax"
+    return _done(write_job(folder, tags, "mesh\n0\nMonkhorst-Pack\n2 2 2\n0 0 0\n", poscar))
