@@ -81,7 +81,7 @@ def read_structure(path: Path) -> Reading:
             raise
         except Exception as error:  # readers of foreign files raise whatever their depths do
             raise HostError(
-                f"cannot be read as a crystal structure ({_first_line(error)})",
+                f"cannot be read as a crystal structure ({_lines(error)[-1]})",
                 where=str(path),
                 mend="give a CIF, a POSCAR or another format that pymatgen reads",
             ) from error
@@ -143,5 +143,6 @@ def _elements(composition: Iterable[Any], where: str) -> dict[str, float]:
     return amounts
 
 
-def _first_line(message: object) -> str:
-    return (str(message).strip() or type(message).__name__).splitlines()[0].strip()
+def _lines(message: object) -> list[str]:
+    """What a warning or an error says; the cause of a chain of errors comes last."""
+    return [line.strip() for line in str(message).splitlines() if line.strip()] or [type(message).__name__]
