@@ -20,10 +20,12 @@ _SETTING = re.compile(rb"\b([A-Z][A-Z_]+)\s*=\s*([-+.\dEeTF*]+)")
 _INTEGERS = {"NELM", "NSW", "IBRION", "ISIF", "ISPIN", "ICHARG", "NBANDS", "NKPTS", "NIONS", "ISMEAR", "NEDOS", "IALGO"}
 _LOGICALS = {"LNONCOLLINEAR", "LSORBIT", "LEPSILON", "LOPTICS", "LHFCALC"}
 _REALS = {"NELECT", "EDIFF", "EDIFFG", "ENCUT", "SIGMA", "NUPDOWN"}
-_VERSION = re.compile(rb"^\s*([A-Za-z]+)\.(\S+)")
+_VERSION = re.compile(rb"^\s*([A-Za-z]+)[.\s]\s*(\d\S*)")
 _ITERATION = re.compile(rb"Iteration\s*(\d+|\*+)\s*\(\s*(\d+|\*+)\s*\)")
 _KPOINT = re.compile(rb"^\s*k-point\s*(?:\d+|\*+)\s*:(.*)")
 _NUMBER = re.compile(rb"=\s*([-+.\dEe*]+)")
+_OF_THE_BLOCK = (b"k-point", b"band", b"spin component", b"Fermi energy", b"add alpha+bet", b"*")
+"""How lines within a list of eigenvalues start, other than by a digit."""
 _KEY = 6  # characters of a line, blanks before them left out, that say what it starts
 
 
@@ -89,11 +91,7 @@ class _Reader:
         self._first_line()
         try:
             for line in self._lines:
-                start = self._starts.get(line.lstrip()[:_KEY])
-                if start is not None:
-                    self._guarded(start, line)
-                elif b"=" in line and not self._steps:
-                    self._collect_settings(line)
+                self._understand(line)
         except CutOffError:
             self._defects.append(f"OUTCAR line {self._lines.number}: the file ends in the middle of a block")
         return self._assemble()
@@ -106,6 +104,13 @@ class _Reader:
         if match is None:
             raise ParseError("is no OUTCAR: its first line names no program", where=str(self._lines.path))
         self._header = Header(match[1].decode().lower(), match[2].decode("latin-1"))
+
+    def _understand(self, line: bytes) -> None:
+        start = self._starts.get(line.lstrip()[:_KEY])
+        if start is not None:
+            self._guarded(start, line)
+        elif b"=" in line and not self._steps:
+            self._collect_settings(line)
 
     def _guarded(self, start: Callable[[bytes], None], line: bytes) -> None:
         try:
@@ -200,13 +205,17 @@ class _Reader:
         """Keep the block's text; only the last one of the file is turned into numbers."""
         block: list[bytes] = []
         for following in self._lines:
-            if following.lstrip().startswith((b"-----", b"soft charge")):
-                self._eigenvalue_lines = block
-                return
+            bare = following.strip()
+            if bare and not bare[:1].isdigit() and not bare.startswith(_OF_THE_BLOCK):
+                break
             block.append(following)
             if len(block) > MOST_ROWS:
                 raise MalformedError(f"a block of more than {MOST_ROWS} lines")
-        raise CutOffError
+        else:
+            raise CutOffError
+        if any(_KPOINT.match(line) for line in block):
+            self._eigenvalue_lines = block
+        self._understand(following)
 
     def _pressure(self, line: bytes) -> None:
         numbers = row_numbers(line.partition(b"kB")[2])
