@@ -85,9 +85,7 @@ def read_structure(path: Path) -> Reading:
                 where=str(path),
                 mend="give a CIF, a POSCAR or another format that pymatgen reads",
             ) from error
-    said = tuple(
-        dict.fromkeys(_first_line(w.message) for w in caught if not issubclass(w.category, DeprecationWarning))
-    )
+    said = tuple(dict.fromkeys(_lines(w.message)[0] for w in caught if not issubclass(w.category, DeprecationWarning)))
     for sentence in said:
         if "Elements in POSCAR" in sentence:
             raise HostError(

@@ -313,7 +313,7 @@ def test_a_cell_that_holds_the_occupancies_is_named(disordered: Any) -> None:
 
 
 def test_more_than_full_sites_are_refused(disordered: Any) -> None:
-    with pytest.raises(HostError, match="Occupancy 1.3 exceeded"):
+    with pytest.raises(HostError, match=r"Occupancy 1\.3 exceeded"):
         load_host(disordered("Cs1 Cs 0 0 0 0.9", "K1 K 0 0 0 0.4", "Br1 Br 0.5 0.5 0.5 1"))
 
 
