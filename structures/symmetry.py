@@ -7,7 +7,7 @@ the operations of the host that are compatible with it, and all its translations
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -102,12 +102,6 @@ def site_permutations(
             mend="select whole sets of equivalent sites, or give a smaller tolerance",
         )
     return tuple(sorted({tuple(permutation) for permutation in landed.tolist()}))
-
-
-def preserving(permutations: Iterable[Permutation], *subsets: Iterable[int]) -> tuple[Permutation, ...]:
-    """Those permutations that map every given set of sites on itself."""
-    wanted = [frozenset(subset) for subset in subsets]
-    return tuple(p for p in permutations if all(p[site] in subset for subset in wanted for site in subset))
 
 
 def _nearest_sites(positions: NDArray[np.float64], images: NDArray[np.float64]) -> NDArray[np.int64]:
