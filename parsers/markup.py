@@ -55,9 +55,9 @@ def refuse_damage(text: bytes) -> None:
     MalformedError
         If there are control characters, or opening and closing tags do not balance.
     """
-    if _CONTROL.search(text):
-        raise MalformedError("control characters in the text")
     bare = _USERS_WORDS.sub(b"", text) if b'"string"' in text else text
+    if _CONTROL.search(bare):
+        raise MalformedError("control characters in the text")
     brackets, closing, empty = bare.count(b"<"), bare.count(b"</"), bare.count(b"/>")
     if bare.count(b">") != brackets or brackets != 2 * closing + empty:
         raise MalformedError("opening and closing tags do not balance")

@@ -29,7 +29,7 @@ _GENERATION = re.compile(
 _ARRAY = re.compile(rb'<array name="(atoms|atomtypes)"[^<>]*>([^<]*(?:<(?!/?array\b)[^<]*)*)</array>')
 _ENERGY = re.compile(rb'<i name="(e_fr_energy|e_wo_entrp|e_0_energy)">([^<]*)</i>')
 _PLAIN_ITEM = re.compile(rb"<i\b([^<>]*)>([^<]*)</i>")
-_SOUND_ATTRIBUTES = re.compile(rb'(?:\s+(?:name|type|unit)\s*=\s*"[^"<>]*")*+\s*')
+_SOUND_ATTRIBUTES = re.compile(rb'(?:\s+[A-Za-z_][\w:.-]*+\s*=\s*"[^"<>]*")*+\s*')
 _STARS = re.compile(r"\*+")
 
 

@@ -163,6 +163,8 @@ class _Reader:
             step.electronic_steps += 1
             sections.refuse_damaged_items(text)
             written = _STEP_ENERGY.findall(text)
+            if b"<energy>" in text and len(written) != 1:
+                raise MalformedError(f"{len(written)} free energies in one electronic step")
             if b'"alphaZ"' in text:
                 step.detailed.append(step.electronic_steps - 1)
             step.electronic_energies.append(_number(written[-1]) if written else np.nan)
@@ -178,6 +180,7 @@ class _Reader:
             "dos": self._dos,
             "projected": self._projected,
             "projected_kpoints_opt": self._walker.skip,
+            "projected_magnetisation": self._walker.skip,
             "dielectricfunction": self._read_dielectric,
             "dynmat": self._walker.skip,
             "array": self._array,
@@ -228,7 +231,8 @@ class _Reader:
 
     def _finish(self, step: _Step) -> IonicStep:
         free = without = zero = None
-        if step.energies:
+        # What is no self-consistent calculation (GW, RPA) may report other energies.
+        if step.energies and (step.electronic_steps or len(step.energies) == 3):
             try:
                 found = sections.final_energies(step.energies, getattr(self._data.get("header"), "version", None))
                 free, without, zero = (e if e is not None and np.isfinite(e) else None for e in found)
@@ -296,7 +300,7 @@ class _Reader:
 
         self._each(tag.name, {"imag": part, "real": part})
         if set(parts) != {"imag", "real"}:
-            raise MalformedError("a dielectric function without its two parts")
+            return  # some kinds of response calculations write other parts, which say nothing here
         (energies, imaginary), (_, real) = parts["imag"], parts["real"]
         if real.shape != imaginary.shape:
             raise MalformedError("a dielectric function with parts of unequal length")
