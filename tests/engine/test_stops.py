@@ -9,10 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import run_engine
 
 pytestmark = pytest.mark.engine
 Job = Callable[..., Path]
+Engine = Callable[..., subprocess.CompletedProcess[str]]
 RELAX = {"IBRION": "2", "ISIF": "3", "NSW": "25", "EDIFFG": "-1E-5", "EDIFF": "1E-4"}
 GAMMA = "mesh\n0\nGamma\n1 1 1\n"
 
@@ -35,7 +35,7 @@ def _text(folder: Path, name: str) -> str:
     return (folder / name).read_text(errors="replace")
 
 
-def test_lstop_ends_after_the_ionic_step(job: Job) -> None:
+def test_lstop_ends_after_the_ionic_step(job: Job, run_engine: Engine) -> None:
     from pymatgen.io.vasp.outputs import Outcar, Vasprun
 
     folder = job(RELAX, GAMMA)
@@ -48,7 +48,7 @@ def test_lstop_ends_after_the_ionic_step(job: Job) -> None:
     assert (folder / "STOPCAR").is_file()
 
 
-def test_labort_ends_after_the_electronic_step(job: Job) -> None:
+def test_labort_ends_after_the_electronic_step(job: Job, run_engine: Engine) -> None:
     folder = job(RELAX, GAMMA)
     (folder / "STOPCAR").write_text("LABORT = .TRUE.\n")
     run = run_engine(folder)
@@ -76,20 +76,20 @@ def test_a_kill_leaves_a_truncated_vasprun(job: Job) -> None:
     assert (folder / "CONTCAR").is_file()
 
 
-def test_nelm_reached_is_told_and_carried_on_from(job: Job) -> None:
+def test_nelm_reached_is_told_and_carried_on_from(job: Job, run_engine: Engine) -> None:
     from pymatgen.io.vasp.outputs import Vasprun
 
     folder = job({"NELM": "3", "NSW": "0"}, GAMMA)
     run = run_engine(folder)
     assert run.returncode == 0, run.stderr
-    with pytest.warns(UserWarning, match="Electronic convergence reached: False"):
+    with pytest.warns(Warning, match="Electronic convergence reached: False"):
         vasprun = Vasprun(folder / "vasprun.xml", parse_potcar_file=False)
     assert len(vasprun.ionic_steps[0]["electronic_steps"]) == 3
     assert len(vasprun.ionic_steps[0]["forces"]) == 2
     assert "NELM is reached" in _text(folder, "OUTCAR")
 
 
-def test_nsw_reached_is_no_convergence(job: Job) -> None:
+def test_nsw_reached_is_no_convergence(job: Job, run_engine: Engine) -> None:
     folder = job({**RELAX, "NSW": "2"}, GAMMA)
     run = run_engine(folder)
     assert run.returncode == 0, run.stderr
@@ -97,7 +97,7 @@ def test_nsw_reached_is_no_convergence(job: Job) -> None:
     assert "</modeling>" in _text(folder, "vasprun.xml")
 
 
-def test_unconverged_bands_are_an_error(static: Path, job: Job) -> None:
+def test_unconverged_bands_are_an_error(static: Path, job: Job, run_engine: Engine) -> None:
     folder = job({"ICHARG": "11", "NSW": "0", "NELM": "2"}, "p\n2\nLine_mode\nReciprocal\n0 0 0 G\n0.1 0 0.3 Y\n")
     (folder / "gpaw.gpw").write_bytes((static / "gpaw.gpw").read_bytes())
     run = run_engine(folder)
@@ -109,7 +109,9 @@ def test_unconverged_bands_are_an_error(static: Path, job: Job) -> None:
 @pytest.mark.parametrize(
     ("change", "word"), [({"ENCUT": "200"}, "ENCUT"), ({"ISPIN": "2"}, "ISPIN"), ({}, "another structure")]
 )
-def test_density_of_something_else_is_refused(static: Path, job: Job, change: dict[str, str], word: str) -> None:
+def test_density_of_something_else_is_refused(
+    static: Path, job: Job, change: dict[str, str], word: str, run_engine: Engine
+) -> None:
     folder = job({"ICHARG": "11", "NSW": "0", **change}, GAMMA)
     (folder / "gpaw.gpw").write_bytes((static / "gpaw.gpw").read_bytes())
     if not change:

@@ -78,7 +78,8 @@ def approximations(dropped: int) -> list[str]:
     notes = [
         "PAW datasets are GPAW's, not VASP's: energies of the two programs cannot be compared",
         "aspherical terms inside the spheres are always taken (LASPH = .TRUE.)",
-        "stress is the derivative of the energy at constant ENCUT (Pulay's part is added); VASP's is at constant plane waves",
+        "stress is the derivative of the energy at constant ENCUT (Pulay's part is added); VASP's is that at constant "
+        "plane waves",
         "the basis follows the cell at constant ENCUT in each ionic step; VASP keeps the plane waves of the first",
         "relaxations use one quasi-Newton method for IBRION = 1 and 2; for the cell, EDIFFG < 0 bounds the force on "
         "each lattice vector",
