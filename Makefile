@@ -43,7 +43,7 @@ $(VENV)/base.stamp: pyproject.toml
 $(VENV)/engine.stamp: $(VENV)/base.stamp workflows/gpaw_engine/gpaw_siteconfig.py
 	@command -v g++ >/dev/null || { echo "kalloy-gpaw needs g++ to build GPAW: install it (Debian: apt-get install g++)"; exit 2; }
 	@echo "building GPAW, once: one to three minutes"
-	GPAW_CONFIG=$(abspath workflows/gpaw_engine/gpaw_siteconfig.py) $(BIN)/python -m pip install --quiet --no-cache-dir --editable '.[gpaw]'
+	GPAW_CONFIG="$(CURDIR)/workflows/gpaw_engine/gpaw_siteconfig.py" $(BIN)/python -m pip install --quiet --no-cache-dir --editable '.[gpaw]'
 	touch $@
 
 $(VENV)/dev.stamp: $(VENV)/base.stamp

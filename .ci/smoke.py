@@ -24,6 +24,6 @@ assert counts == [{"count": 3, "fraction": 0.125, "distinct": 70, "total": 2024}
 kalloy("new", "c", "--host", "Cs4PbBr6", "--cell", "primitive", "--replace", "Cs=K:1", "--preset", "paper-gamma")
 kalloy("write", "c")
 assert Path("c/K1/c2/static/a01/INCAR").is_file()
-assert "no engine" not in kalloy("status", "c", code=3)
+assert "3 blocked, 3 ready" in kalloy("status", "c", code=3)
 assert "not on PATH" in kalloy("run", "c", code=2)
 print("the wheel works")

@@ -1,4 +1,4 @@
-"""The house's rules: imports run one way, and no file grows past what one reads at a sitting."""
+"""The house's rule: imports run one way."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from kalloy.errors import CampaignError
 from kalloy.workflows.files import read_json, write_json
 
 WRITTEN = "attempt.json"
@@ -38,7 +39,6 @@ class State(StrEnum):
 
     BLOCKED = "blocked"
     READY = "ready"
-    QUEUED = "queued"
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
@@ -67,7 +67,12 @@ class Attempt:
     def end(self) -> dict[str, Any] | None:
         """The outcome's record, once it has ended."""
         path = self.folder / END
-        return read_json(path) if path.is_file() else None
+        if not path.is_file():
+            return None
+        record = read_json(path)
+        if not isinstance(record, dict) or record.get("outcome") not in [o.value for o in Outcome]:
+            raise CampaignError("is no end record", where=str(path), mend="restore the file, or move it away")
+        return {"cause": None, **record}
 
     @property
     def owner(self) -> dict[str, Any] | None:
@@ -83,7 +88,11 @@ class Attempt:
         owner = self.owner
         if owner is None:
             return State.READY
-        return State.RUNNING if is_alive(owner) else State.LOST
+        if is_alive(owner):
+            return State.RUNNING
+        # It may have ended between the two looks.
+        end = self.end
+        return State(end["outcome"]) if end is not None else State.LOST
 
     def finish(self, outcome: Outcome, **details: Any) -> None:
         """Write the end record: the last file of an attempt."""
@@ -132,6 +141,7 @@ def _self() -> dict[str, Any]:
     return {
         "host": socket.gethostname(),
         "boot": _boot(),
+        "namespace": _namespace(),
         "pid": os.getpid(),
         "group": os.getpgid(0),
         "started": process_start(os.getpid()),
@@ -142,9 +152,9 @@ def is_alive(owner: dict[str, Any]) -> bool:
     """Whether the owner of a claim may still be at work.
 
     On this machine: whether its process, or any process that it started in its process group, lives. An owner on
-    another machine is taken as alive, for nothing here can tell.
+    another machine, or in another container of this one, is taken as alive, for nothing here can tell.
     """
-    if owner["host"] != socket.gethostname():
+    if is_elsewhere(owner):
         return True
     if owner["boot"] != _boot():
         return False
@@ -152,6 +162,13 @@ def is_alive(owner: dict[str, Any]) -> bool:
     if started is not None:
         return bool(started == owner["started"])
     return _group_lives(owner["group"], owner["pid"])
+
+
+def is_elsewhere(owner: dict[str, Any]) -> bool:
+    """Whether an owner's processes cannot be seen from here."""
+    if owner["boot"] == _boot():
+        return bool(owner["namespace"] != _namespace())
+    return bool(owner["host"] != socket.gethostname())
 
 
 def process_start(pid: int) -> int | None:
@@ -177,6 +194,14 @@ def _group_lives(group: int, leader: int) -> bool:
             if int(fields[2]) == group and fields[0] != "Z":
                 return True
     return False
+
+
+def _namespace() -> str:
+    """Of process numbers: a container has its own."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
 
 
 def _boot() -> str:

@@ -10,11 +10,11 @@ from typing import Any
 from kalloy.errors import InputError, nearest
 from kalloy.structures.configuration import Configuration, ConfigurationSpace
 from kalloy.structures.crystal import Crystal
-from kalloy.structures.host import Host, load_host
+from kalloy.structures.host import Host, bundled_hosts, load_host
 from kalloy.structures.substitution import Substitution
 from kalloy.workflows.inputs.preset import Preset, load_preset
 from kalloy.workflows.inputs.stage import Stage
-from kalloy.workflows.spec import Spec, SubstitutionTable, load_spec
+from kalloy.workflows.spec import On, Spec, SubstitutionTable, load_spec
 
 SPEC_FILE = "kalloy.toml"
 HOST = "host"
@@ -69,11 +69,15 @@ class Campaign:
         self.preset: Preset = load_preset(spec.calculation.preset, root)
         self.host: Host = load_host(self._host_source, spec.host.cell)
         self.space = ConfigurationSpace(self.host, [_substitution(t) for t in spec.substitution])
+        for table in spec.step:
+            for label in table.on.members if isinstance(table.on, On) else ():
+                self.member(label)
 
     @property
     def _host_source(self) -> str:
-        beside = self.root / self.spec.host.structure
-        return str(beside) if beside.is_file() else self.spec.host.structure
+        """A bundled name, or a file relative to kalloy.toml and to nothing else."""
+        structure = self.spec.host.structure
+        return structure if structure in bundled_hosts() else str(self.root / Path(structure).expanduser())
 
     @cached_property
     def members(self) -> dict[str, Member]:
@@ -102,6 +106,13 @@ class Campaign:
             return self.members[label]
         except KeyError:
             raise InputError(f"no member '{label}'", mend=nearest(label, list(self.members))) from None
+
+    @property
+    def command(self) -> str:
+        """How the engine is started on the campaign's site."""
+        commands = self.spec.machine.commands
+        is_vasp = self.spec.calculation.engine == "vasp"
+        return commands.get("std", "vasp_std") if is_vasp else commands.get("gpaw", "kalloy-gpaw")
 
     @property
     def formula(self) -> str:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from kalloy.errors import InputError
+from kalloy.structures.host import bundled_hosts
 from kalloy.structures.substitution import Substitution, parse_replacement
 from kalloy.workflows.campaign import SPEC_FILE, Campaign
 from kalloy.workflows.files import write_text
-from kalloy.workflows.inputs.preset import load_preset
-from kalloy.workflows.spec import parse_spec
+from kalloy.workflows.inputs.preset import bundled_presets, load_preset
+from kalloy.workflows.inputs.writing import warnings_of
+from kalloy.workflows.validation import read_user_text
 
 STEPS = """\
 [[step]]                       # everybody relaxes and gets an energy
@@ -40,7 +42,7 @@ def new_campaign(
     Parameters
     ----------
     engine : ``gpaw`` or ``vasp``; None for the preset's own.
-    host : a bundled name or a file; a file is named by its absolute path.
+    host : a bundled name or a file; a file is copied into the campaign, as a preset of the user's is.
     dry_run : validate and write nothing.
 
     Raises
@@ -50,16 +52,44 @@ def new_campaign(
     """
     if (folder / SPEC_FILE).exists():
         raise InputError(f"'{folder}' holds a campaign already", mend="name another folder, or go on with `kalloy run`")
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"'{folder}' is a file", mend="name another folder")
-    structure = str(Path(host).resolve()) if Path(host).is_file() else host
+    copied: dict[str, str] = {}
+    structure = host if host in bundled_hosts() else _copied(Path(host), copied)
     chosen = engine or load_preset(preset).engine
-    text = spec_text(structure, [parse_replacement(r) for r in replacements], cell, preset, chosen)
-    campaign = Campaign(folder, parse_spec(tomllib.loads(text), "the options"))
+    settings = _copied(Path(preset), copied) if preset not in bundled_presets() else preset
+    text = spec_text(structure, [parse_replacement(r) for r in replacements], cell, settings, chosen)
+    with TemporaryDirectory() as trial:
+        # The whole campaign is opened before its folder exists, so that nothing is written where it cannot be.
+        _write(Path(trial), {**copied, SPEC_FILE: text})
+        campaign = Campaign(Path(trial))
+        warnings_of(campaign)
+        _ = campaign.members
+    campaign.root = folder
     if not dry_run:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_text(folder / SPEC_FILE, text)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _write(folder, {**copied, SPEC_FILE: text})
+        except OSError as error:
+            raise InputError(
+                f"cannot write '{error.filename or folder}': {error.strerror}", mend="name another"
+            ) from None
     return campaign
+
+
+def _copied(path: Path, files: dict[str, str]) -> str:
+    """The name under which a file of the user's goes into the campaign, which then needs nothing outside itself."""
+    if path.is_file():
+        files[path.name] = read_user_text(path)
+        return path.name
+    return str(path)
+
+
+def _write(folder: Path, files: dict[str, str]) -> None:
+    """kalloy.toml last: a folder without it is no campaign. A file that is there already must say the same."""
+    for name, text in files.items():
+        path = folder / name
+        if path.is_file() and read_user_text(path) != text:
+            raise InputError(f"'{path}' exists and says something else", mend="name another folder")
+        write_text(path, text)
 
 
 def spec_text(structure: str, substitutions: Sequence[Substitution], cell: str, preset: str, engine: str) -> str:

@@ -42,7 +42,7 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise CampaignError(f"not JSON: {error}", where=str(path), mend="restore the file or move it away") from None
 
 

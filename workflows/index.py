@@ -6,17 +6,18 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
+from kalloy import __version__
+from kalloy.errors import CampaignError
 from kalloy.workflows.attempt import END, attempts
-from kalloy.workflows.campaign import Campaign
+from kalloy.workflows.campaign import Campaign, Member
 from kalloy.workflows.files import hash_of
 from kalloy.workflows.inputs.stage import Stage
-from kalloy.workflows.results import CampaignResult, parse_attempt
+from kalloy.workflows.results import CampaignResult, parse_attempt, require_identity
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS results (
-    member TEXT NOT NULL, stage TEXT NOT NULL, attempt TEXT NOT NULL, end_sha256 TEXT NOT NULL, result TEXT NOT NULL,
+    member TEXT NOT NULL, stage TEXT NOT NULL, attempt TEXT NOT NULL, source TEXT NOT NULL, result TEXT NOT NULL,
     PRIMARY KEY (member, stage)
 )
 """
@@ -37,6 +38,9 @@ class Index:
             connection.execute(_SCHEMA)
             with connection:
                 yield connection
+        except sqlite3.DatabaseError as error:
+            mend = "it is only an index: make it anew with `kalloy status --rebuild`"
+            raise CampaignError(f"cannot be used: {error}", where=str(self.campaign.index_file), mend=mend) from None
         finally:
             connection.close()
 
@@ -47,33 +51,39 @@ class Index:
         -------
         How many were parsed.
         """
-        new = 0
         with self._open() as connection:
-            known = {(m, s): h for m, s, h in connection.execute("SELECT member, stage, end_sha256 FROM results")}
-            for member in self.campaign.members:
-                for stage in self.campaign.spec.stages:
-                    new += self._collect_one(connection, member, stage, known.get((member, stage)))
+            known = {(m, s): h for m, s, h in connection.execute("SELECT member, stage, source FROM results")}
+        new = 0
+        for member in self.campaign.members.values():
+            for stage in self.campaign.spec.stages:
+                new += self._collect_one(member, stage, known.get((member.label, stage)))
         return new
 
-    def _collect_one(self, connection: sqlite3.Connection, member: str, stage: Stage, known: str | None) -> bool:
-        ended = [a for a in attempts(self.campaign.calculation(member, stage)) if (a.folder / END).is_file()]
+    def _collect_one(self, member: Member, stage: Stage, known: str | None) -> bool:
+        """Each result in a transaction of its own: parsing is slow, and nobody should wait for the lock meanwhile."""
+        ended = [a for a in attempts(self.campaign.calculation(member.label, stage)) if (a.folder / END).is_file()]
         if not ended:
             return False
-        digest = hash_of(ended[-1].folder / END)
-        if digest == known:
+        last = ended[-1]
+        source = f"{last.folder.name} {hash_of(last.folder / END)} kalloy {__version__}"
+        if source == known:
             return False
-        result = parse_attempt(ended[-1], self.campaign.root)
-        row = (member, stage.value, ended[-1].folder.name, digest, json.dumps(result.to_json()))
-        connection.execute("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?)", row)
+        require_identity(last, member)
+        result = parse_attempt(last, self.campaign.root)
+        row = (member.label, stage.value, last.folder.name, source, json.dumps(result.to_json()))
+        with self._open() as connection:
+            connection.execute("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?)", row)
         return True
 
     def results(self) -> dict[tuple[str, Stage], CampaignResult]:
-        """Everything parsed so far."""
+        """Everything parsed so far of the campaign's members, in their order and that of the stages."""
         with self._open() as connection:
             rows = connection.execute("SELECT member, stage, result FROM results").fetchall()
-        return {(m, Stage(s)): CampaignResult.from_json(json.loads(text)) for m, s, text in rows}
+        found = {(m, s): text for m, s, text in rows}
+        wanted = [(m, s) for m in self.campaign.members for s in self.campaign.spec.stages]
+        return {(m, s): CampaignResult.from_json(json.loads(found[m, s])) for m, s in wanted if (m, s) in found}
 
     def rebuild(self) -> int:
         """Throw the index away and make it anew from the files."""
-        Path(self.campaign.index_file).unlink(missing_ok=True)
+        self.campaign.index_file.unlink(missing_ok=True)
         return self.collect()

@@ -6,9 +6,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from kalloy.errors import ParseError
+from kalloy.errors import CampaignError, ParseError
 from kalloy.structures.crystal import Crystal
 from kalloy.workflows.attempt import Attempt, Outcome
+from kalloy.workflows.campaign import Member
+from kalloy.workflows.files import hash_of
 from kalloy.workflows.inputs.stage import Stage
 
 
@@ -43,8 +45,19 @@ class CampaignResult:
 
     @property
     def is_usable(self) -> bool:
-        """Whether it is done: complete and converged by its own criteria."""
-        return self.outcome is Outcome.DONE and self.parsed is not None
+        """Whether it is done, and its files say so: complete, and converged by its own criteria."""
+        if self.outcome is not Outcome.DONE or self.parsed is None:
+            return False
+        ionic = self.parsed["ionic_converged"]
+        moved = ionic is True if self.stage.is_relaxation else ionic is not False
+        return bool(self.parsed["complete"]) and self.parsed["electronic_converged"] is True and moved
+
+    @property
+    def why_not(self) -> str:
+        """In words, where it is not usable."""
+        if self.cause:
+            return self.cause
+        return f"{self.folder} does not say that it is complete and converged"
 
     @property
     def energy_eV(self) -> float | None:
@@ -66,6 +79,17 @@ class CampaignResult:
         known = {f.name for f in fields(cls)}
         plain = {k: v for k, v in raw.items() if k in known}
         return cls(**{**plain, "stage": Stage(raw["stage"]), "outcome": Outcome(raw["outcome"])})
+
+
+COMPARED = (
+    *("ENMAX", "EDIFF", "EDIFFG", "PREC", "GGA", "METAGGA", "LHFCALC", "LDAU", "IVDW", "LASPH", "LREAL"),
+    *("LSORBIT", "ISPIN", "ISYM", "ISMEAR", "SIGMA", "NELECT"),
+)
+"""Parameters that decide whether two energies may be compared, by VASP's names."""
+
+
+def _hash_or_none(path: Path) -> str | None:
+    return hash_of(path) if path.is_file() else None
 
 
 def parse_attempt(attempt: Attempt, root: Path) -> CampaignResult:
@@ -91,6 +115,9 @@ def parse_attempt(attempt: Attempt, root: Path) -> CampaignResult:
         nothing = dict.fromkeys(("parsed", "lattice_A", "space_group", "largest_force_eV_A", "largest_stress_kB"))
         return CampaignResult(**common, **nothing, settings={})  # type: ignore[arg-type]
     parsed = result.to_json() | {"folder": common["folder"]}
+    changed = end.get("outputs", {}).get("vasprun.xml") not in (None, _hash_or_none(attempt.folder / "vasprun.xml"))
+    if changed:
+        parsed["warnings"] = [*parsed["warnings"], "vasprun.xml is not the one that the engine left"]
     step = result.vasprun.last_complete_step if result.vasprun else None
     return CampaignResult(
         **common,
@@ -103,26 +130,27 @@ def parse_attempt(attempt: Attempt, root: Path) -> CampaignResult:
     )
 
 
+def require_identity(attempt: Attempt, member: Member) -> None:
+    """Refuse an attempt that was made for another structure than its member's: the host or the cell was changed."""
+    if attempt.written["identity"] != member.identity:
+        raise CampaignError(
+            f"holds another structure than kalloy.toml now asks for as {member.label}",
+            where=str(attempt.folder),
+            mend="restore the host, or start a new campaign for another one",
+        )
+
+
 def effective_settings(result: Any) -> dict[str, Any]:
     """What decides whether two energies may be compared, as the engine says it used it."""
     vasprun = result.vasprun
     if vasprun is None:
         return {}
     parameters, atoms, kpoints = vasprun.parameters, vasprun.atoms, vasprun.kpoints
-    named = {
-        "ENCUT (eV)": "ENMAX",
-        "EDIFF (eV)": "EDIFF",
-        "GGA": "GGA",
-        "METAGGA": "METAGGA",
-        "ISMEAR": "ISMEAR",
-        "SIGMA (eV)": "SIGMA",
-        "ISPIN": "ISPIN",
-        "NELECT": "NELECT",
-    }
+    units = {"ENMAX": "ENCUT (eV)", "EDIFF": "EDIFF (eV)", "SIGMA": "SIGMA (eV)", "EDIFFG": "EDIFFG"}
     return {
         "program": vasprun.header.program,
         "version": vasprun.header.version,
-        **{label: parameters.get(name) for label, name in named.items()},
+        **{units.get(name, name): parameters.get(name) for name in COMPARED},
         "k-mesh": _mesh(kpoints),
         "datasets": dict(zip(atoms.elements, atoms.titles, strict=True)) if atoms else {},
         "atoms": len(atoms.species) if atoms else None,

@@ -5,15 +5,25 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from collections import Counter
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictFloat,
+    StrictInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from kalloy.errors import SpecError
-from kalloy.workflows.inputs.preset import Tag
+from kalloy.workflows.inputs.preset import Tag, TagName
 from kalloy.workflows.inputs.stage import Stage
-from kalloy.workflows.validation import complaint, explain
+from kalloy.workflows.validation import complaint, explain, place_of, read_user_text
 
 
 class _Table(BaseModel):
@@ -33,8 +43,8 @@ class SubstitutionTable(_Table):
 
     replace: str
     with_: str = Field(alias="with")
-    count: int | list[int] | Literal["all"] | None = None
-    fraction: float | list[float] | None = None
+    count: StrictInt | Annotated[list[StrictInt], Field(min_length=1)] | Literal["all"] | None = None
+    fraction: StrictFloat | Annotated[list[StrictFloat], Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _one_amount(self) -> SubstitutionTable:
@@ -49,7 +59,7 @@ class CalculationTable(_Table):
     preset: str
     engine: Literal["vasp", "gpaw"] = "vasp"
     site: str = "local"
-    incar: dict[str, Tag] = Field(default_factory=dict)
+    incar: dict[TagName, Tag] = Field(default_factory=dict)
     """The user's own tags for every stage: they always win, and are listed as such."""
 
     @field_validator("incar")
@@ -66,6 +76,12 @@ class On(_Table):
     """How many configurations of lowest energy *of each content*, by the static energies of the earlier steps."""
     members: list[str] = Field(default_factory=list)
 
+    @model_validator(mode="after")
+    def _somebody(self) -> On:
+        if not (self.host or self.lowest or self.members):
+            raise ValueError('is nobody: say host = true, lowest = 1, members = ["K1/c1"], or on = "all"')
+        return self
+
 
 class StepTable(_Table):
     """``[[step]]``: one turn of the funnel."""
@@ -80,9 +96,9 @@ class SiteTable(_Table):
     scheduler: Literal["local"] = "local"
     commands: dict[Literal["std", "ncl", "gpaw"], str] = Field(default_factory=dict)
     """How the engines are started: ``std = "srun vasp_std"``."""
-    jobs: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=1)
+    jobs: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=1, strict=True)
     """Calculations side by side (local scheduler): one a core unless stated."""
-    incar: dict[str, Tag] = Field(default_factory=dict)
+    incar: dict[TagName, Tag] = Field(default_factory=dict)
     """Tags that belong to the machine: NCORE, KPAR."""
 
 
@@ -127,8 +143,19 @@ class Spec(_Table):
                 if stage in seen:
                     raise ValueError(f"step asks for '{stage}' twice: name each stage in one step")
                 seen.add(stage)
-        if isinstance(self.step[0].on, On) and self.step[0].on.lowest:
-            raise ValueError("step 1 cannot choose the lowest: nothing has an energy yet")
+        return self
+
+    @model_validator(mode="after")
+    def _everybody_has_parents(self) -> Spec:
+        """Whom a step is for must have had the parent stages in an earlier one."""
+        for number, table in enumerate(self.step, 1):
+            earlier = [(t.on, stage) for t in self.step[: number - 1] for stage in t.stages]
+            if isinstance(table.on, On) and table.on.lowest and Stage.STATIC not in [stage for _, stage in earlier]:
+                raise ValueError(f"step {number} cannot choose the lowest: nothing has a static energy yet")
+            for parent in {p for stage in table.stages for p in stage.parents if p not in table.stages}:
+                for on in [on for on, stage in earlier if stage is parent]:
+                    if (who := _left_out(table.on, on)) is not None:
+                        raise ValueError(f"step {number} is for {who}, which no earlier step takes through '{parent}'")
         return self
 
     @property
@@ -142,6 +169,19 @@ class Spec(_Table):
         return [stage for table in self.step for stage in table.stages]
 
 
+def _left_out(on: On | str, earlier: On | str) -> str | None:
+    """Whom a step is for that the earlier one was not, in words."""
+    if not isinstance(earlier, On):
+        return None
+    if not isinstance(on, On):
+        return "everybody"
+    if on.host and not earlier.host and "host" not in earlier.members:
+        return "the host"
+    if on.lowest > earlier.lowest:
+        return f"the {on.lowest} lowest"
+    return next((m for m in on.members if m not in earlier.members and not (m == "host" and earlier.host)), None)
+
+
 def load_spec(path: Path) -> Spec:
     """Read and validate a kalloy.toml.
 
@@ -150,7 +190,7 @@ def load_spec(path: Path) -> Spec:
     SpecError
         Where it is no TOML, or a key is unknown, missing or wrong: with the line and the nearest known key.
     """
-    text = path.read_text(encoding="utf-8")
+    text = read_user_text(path)
     try:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -163,16 +203,29 @@ def parse_spec(raw: dict[str, Any], where: str, text: str = "") -> Spec:
     try:
         spec = Spec.model_validate(raw)
     except ValidationError as error:
-        key = next((str(part) for part in reversed(complaint(error)["loc"]) if not isinstance(part, int)), "")
-        raise SpecError(explain(error, Spec), where=where + _line_of(key, text)) from None
+        place = place_of(complaint(error))
+        raise SpecError(explain(error, Spec), where=where + _line_of(place, text)) from None
     site = spec.calculation.site
     if site != "local" and site not in spec.site:
         raise SpecError(f"no table [site.{site}]", where=where, mend="write one, or leave out calculation.site")
     return spec
 
 
-def _line_of(key: str, text: str) -> str:
+def _line_of(place: tuple[str | int, ...], text: str) -> str:
+    """``:7``, the line of a key; of the table that holds it where the key itself is not found."""
+    table: tuple[str | int, ...] = ()
+    counts: Counter[str] = Counter()
+    best, line_of_best = 0, 0
     for number, line in enumerate(text.splitlines(), 1):
-        if key and re.match(rf'\s*\[*\s*"?{re.escape(key)}"?\s*(=|\]|\.)', line):
-            return f":{number}"
-    return ""
+        here = table
+        if header := re.match(r"\s*(\[\[?)\s*([^\]]+?)\s*\]", line):
+            name = header[2].replace('"', "")
+            table = (name, counts[name]) if header[1] == "[[" else tuple(name.split("."))
+            counts[name] += 1
+            here = table
+        elif key := re.match(r'\s*"?([\w-]+)"?\s*=', line):
+            here = (*table, key[1])
+        depth = len(here) if place[: len(here)] == here else 0
+        if depth > best:
+            best, line_of_best = depth, number
+    return f":{line_of_best}" if best else ""

@@ -14,7 +14,7 @@ from kalloy.workflows.index import Index
 from kalloy.workflows.inputs.kpoints import BandPath, band_path
 from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.screening.ranking import Ranking, rank
-from kalloy.workflows.spec import On
+from kalloy.workflows.spec import On, StepTable
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,15 @@ def select(campaign: Campaign, step: int, *, allow_missing: bool = False) -> Sel
     CampaignError
         Where the earlier steps are not done: a choice among some is not the choice that was asked for.
     """
+    table = campaign.spec.step[step - 1]
+    rule = {"on": "all"} if table.on == "all" else table.on.model_dump()
     if (made := selected(campaign, step)) is not None:
+        if made.rule != rule:
+            raise CampaignError(
+                f"step {step} was selected by another rule than kalloy.toml now has",
+                where=str(selection_file(campaign, step)),
+                mend="restore the rule, and add a [[step]] for what else you want: what was selected stays on record",
+            )
         return made
     missing = unfinished(campaign, step - 1) if step > 1 else []
     if missing and not allow_missing:
@@ -76,14 +84,13 @@ def select(campaign: Campaign, step: int, *, allow_missing: bool = False) -> Sel
             f"({', '.join(missing[:4])}{', …' if len(missing) > 4 else ''})",
             mend="run the campaign until they are, or choose without them: kalloy select --allow-missing",
         )
-    table = campaign.spec.step[step - 1]
-    ranking = _ranking(campaign) if _needs_energies(table.on) else None
+    ranking = _ranking(campaign) if _needs_energies(table) else None
     members = _members(campaign, table.on, ranking)
     record = {
         "schema": 1,
         "step": step,
         "stages": list(table.stages),
-        "rule": {"on": "all"} if table.on == "all" else table.on.model_dump(),
+        "rule": rule,
         "made": now(),
         "missing": missing,
         "inputs": [r.to_json() for r in ranking.rows] if ranking else [],
@@ -115,8 +122,9 @@ def finished(campaign: Campaign, member: str, stage: Stage) -> Attempt | None:
     return done[-1] if done else None
 
 
-def _needs_energies(on: Any) -> bool:
-    return isinstance(on, On) and on.lowest > 0
+def _needs_energies(table: StepTable) -> bool:
+    """For the choice of the lowest, and for the band path, which is the winner's."""
+    return (isinstance(table.on, On) and table.on.lowest > 0) or any(s.is_on_a_path for s in table.stages)
 
 
 def _ranking(campaign: Campaign) -> Ranking:
@@ -134,7 +142,7 @@ def _members(campaign: Campaign, on: Any, ranking: Ranking | None) -> list[str]:
 
 
 def _path(campaign: Campaign, members: list[str], ranking: Ranking | None) -> dict[str, Any]:
-    """The path of the winner where there is one, else of the first configuration selected, else of the host."""
+    """The path of the winner (of the first content), else of the first configuration selected, else of the host."""
     configurations = [m for m in members if m != HOST]
     owner = ranking.lowest(1)[0] if ranking and ranking.lowest(1) else (configurations or members)[0]
     return band_path(_last_structure(campaign, owner), owner).to_json()

@@ -218,6 +218,12 @@ def test_what_was_computed_differently_is_not_ranked(copy: Campaign, kalloy: str
         rank(campaign, index.results())
     assert "ENCUT (eV)" in str(caught.value)
     assert "250: K1/c1" in str(caught.value)
+    relaxed = campaign.root / "K1/c1/relax/a01/vasprun.xml"
+    vasprun.write_text(text)
+    relaxed.write_text(relaxed.read_text().replace('name="ENMAX"> 200.0', 'name="ENMAX"> 300.0'))
+    index.rebuild()
+    with pytest.raises(AgreementError, match="300: K1/c1"):  # energies of differently relaxed structures
+        rank(campaign, index.results())
     refused = subprocess.run([kalloy, "rank", str(campaign.root)], capture_output=True, text=True, check=False)
     assert refused.returncode == 1
     assert "not made alike" in refused.stderr
@@ -244,5 +250,5 @@ def test_vasp_without_potcars_is_refused_once(tmp_path: Path, kalloy: str) -> No
         env={**clean, "HOME": str(tmp_path)},  # no .pmgrc.yaml of whoever runs the tests
     )
     assert done.returncode == 2
-    assert "3 calculations have a POTCAR.spec and no POTCAR" in done.stderr
-    assert not list((tmp_path / "c").rglob("kalloy-end.json"))
+    assert "VASP cannot start without a POTCAR" in done.stderr
+    assert [p.name for p in (tmp_path / "c").iterdir()] == ["kalloy.toml"]

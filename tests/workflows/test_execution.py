@@ -84,6 +84,9 @@ def test_a_relaxation_goes_on_from_a_complete_contcar_only(campaign: Campaign) -
     assert second.written["after"] == {"attempt": "a01", "goes_on_from": "POSCAR"}
     assert (second.folder / "POSCAR").read_text() == (first.folder / "POSCAR").read_text()
     moved = (first.folder / "POSCAR").read_text().replace("0.2500000000000000", "0.2600000000000000")
+    (second.folder / "CONTCAR").write_text(moved[:-8])  # a coordinate cut off in its middle is a number still
+    cut = write_attempt(campaign, member, Stage.RELAX, after=second)
+    assert cut.written["after"]["goes_on_from"] == "POSCAR"
     (second.folder / "CONTCAR").write_text(moved)
     third = write_attempt(campaign, member, Stage.RELAX, after=second)
     assert third.written["after"] == {"attempt": "a02", "goes_on_from": "CONTCAR"}
@@ -131,4 +134,33 @@ def test_a_correction_of_physics_is_undone_and_named(tmp_path: Path, tag: str) -
 
 def test_another_mesh_is_physics() -> None:
     assert physics_changes({"KPOINTS": "a\n0\nG\n2 2 2"}, {"KPOINTS": "a\n0\nG\n3 3 3"}) == ["KPOINTS: another mesh"]
-    assert physics_changes({"POSCAR": "a"}, {"POSCAR": "b"}) == []
+
+
+def test_another_structure_is_physics_unless_it_is_where_the_relaxation_stands() -> None:
+    assert physics_changes({"POSCAR": "a"}, {"POSCAR": "b"}, contcar="b") == []
+    assert physics_changes({"POSCAR": "a"}, {"POSCAR": "b"}, contcar="c") == ["POSCAR: another structure"]
+
+
+def test_a_refused_correction_leaves_the_charge_density(tmp_path: Path) -> None:
+    class Deletes(Handler):
+        def correct(self, directory: str = "./") -> dict[str, Any]:
+            (Path(directory) / "CHGCAR").unlink()
+            return super().correct(directory)
+
+    for tag, there in (("ISYM", True), ("ALGO", False)):
+        (tmp_path / "INCAR").write_text("ENCUT = 400\n")
+        (tmp_path / "CHGCAR").write_text("density")
+        _guard(Deletes(**{tag: "0"})).correct(directory=str(tmp_path))
+        assert (tmp_path / "CHGCAR").is_file() is there
+        assert not list(tmp_path.glob(".kept*"))
+
+
+def test_an_error_nobody_foresaw_ends_with_its_cause(campaign: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(attempt: Attempt) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("kalloy.workflows.execution.runner.complete", full)
+    relax = write(campaign, Stage.RELAX)
+    assert execute(relax.folder) is Outcome.FAILED
+    assert relax.end is not None
+    assert "No space left on device" in relax.end["cause"]

@@ -86,7 +86,7 @@ def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, words: list[
 
 def test_the_first_step_cannot_choose_the_lowest(tmp_path: Path) -> None:
     text = GOOD.replace('["relax", "static"]', '["relax", "static"]\non = { lowest = 1 }')
-    assert "nothing has an energy yet" in refuse(tmp_path, text)
+    assert "nothing has a static energy yet" in refuse(tmp_path, text)
 
 
 @given(st.text(alphabet="abcdefghijklmnopqrstuvwxyz_", min_size=1, max_size=12), st.integers(0, 4))

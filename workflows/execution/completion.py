@@ -68,20 +68,19 @@ def _copy(source: Path, target: Path) -> dict[str, Any]:
 
 
 def _take_window(attempt: Attempt, parent: Attempt) -> dict[str, Any]:
-    """EMIN and EMAX around the parent's VBM; a metal keeps the engine's full range, and tags of the user stay."""
+    """EMIN and EMAX around the parent's VBM; a metal keeps the engine's full range, and tags that are there stay."""
     from kalloy.parsers.result import read_result
 
     vbm = read_result(parent.folder).to_json()["vbm_eV"]
-    own = {"EMIN", "EMAX"} & set(attempt.written["tags_of_the_user"])
-    if vbm is None or own:
-        return {"skipped": "tags of the user" if own else "the parent has no gap"}
+    lines = (attempt.folder / "INCAR").read_text(encoding="utf-8").splitlines()
+    there = {line.split("=")[0].strip() for line in lines} & {"EMIN", "EMAX"}
+    # Tags that a killed completion added are its own; asked-for ones are in the file as it was written.
+    asked = there and hash_of(attempt.folder / "INCAR") == attempt.written["inputs"]["INCAR"]
+    if vbm is None or asked:
+        return {"skipped": "EMIN or EMAX was asked for" if asked else "the parent has no gap"}
     low, high = attempt.written["dos_window_eV"]
     window = {"EMIN": round(vbm + low, 3), "EMAX": round(vbm + high, 3)}
-    kept = [line for line in _lines(attempt.folder / "INCAR") if line.split("=")[0].strip() not in window]
+    kept = [line for line in lines if line.split("=")[0].strip() not in window]
     added = [f"{name} = {format_tag(value)}" for name, value in window.items()]
     write_text(attempt.folder / "INCAR", "\n".join(kept + added) + "\n")
-    return {"file": "INCAR", "vbm_eV": vbm, **window}
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").splitlines()
+    return {"file": "INCAR", "sha256": hash_of(attempt.folder / "INCAR"), "vbm_eV": vbm, **window}

@@ -8,10 +8,11 @@ import shutil
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
-from kalloy.errors import EngineMissingError, InputError, KalloyError
+from kalloy.errors import EngineMissingError, InputError, KalloyError, SpecError
 from kalloy.workflows.attempt import WRITTEN, Attempt, Outcome, claim
 from kalloy.workflows.execution.completion import complete
 from kalloy.workflows.execution.corrections import guarded_handlers
@@ -20,15 +21,18 @@ from kalloy.workflows.inputs.potcar import has_only_spec
 
 OUTPUTS = ("vasprun.xml", "OUTCAR", "OSZICAR", "CONTCAR", "EIGENVAL", "DOSCAR")
 MAX_CORRECTIONS = 5
+TERMINATION_SECONDS = 30
+"""Between asking an engine to end and ending it."""
 
 
-def execute(folder: Path, tag: str = "by hand") -> Outcome | None:
+def execute(folder: Path, tag: str = "by hand", command: str | None = None) -> Outcome | None:
     """Run one attempt to its end.
 
     Parameters
     ----------
     folder : the attempt's own folder; nothing outside it and its parents' is touched.
     tag : of the batch that sent it.
+    command : how its engine is started; None for what was so when the attempt was written.
 
     Returns
     -------
@@ -46,16 +50,19 @@ def execute(folder: Path, tag: str = "by hand") -> Outcome | None:
         )
     if (end := attempt.end) is not None:
         return Outcome(end["outcome"])
-    command = engine_command(attempt.written["command"])
+    words = engine_command(command or attempt.written["command"])
     if not claim(attempt, tag=tag):
         return None
     started = time.time()
     cpu = os.times()
     try:
         complete(attempt)
-        outcome, cause, corrections = _run_engine(attempt, command)
+        outcome, cause, corrections = _run_engine(attempt, words)
     except KalloyError as error:
         outcome, cause, corrections = Outcome.FAILED, str(error), []
+    except Exception as error:  # whatever it is, an attempt ends with its cause on record
+        traceback.print_exc()
+        outcome, cause, corrections = Outcome.FAILED, f"{type(error).__name__}: {error}", []
     spent = os.times()
     attempt.finish(
         outcome,
@@ -76,7 +83,12 @@ def engine_command(text: str) -> list[str]:
     EngineMissingError
         Where it is in neither place.
     """
-    words = shlex.split(text)
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise SpecError(f"command {text!r} cannot be split into words: {error}", where="commands") from None
+    if not words:
+        raise SpecError("the engine's command is empty", where="commands", mend=_mend("vasp_std"))
     beside = os.pathsep.join((os.environ.get("PATH", os.defpath), str(Path(sys.executable).parent)))
     program = shutil.which(words[0], path=beside)
     if program is None:
@@ -151,6 +163,8 @@ def _verdict(folder: Path, failure: str | None) -> str | None:
         return "unconverged: electronic steps reached NELM; raise NELM, or change ALGO or the mixing"
     if result["ionic_converged"] is False:
         return "unconverged: ionic steps reached NSW with forces above EDIFFG; raise NSW"
+    if result["electronic_converged"] is None:
+        return "unconverged: the files do not say whether the electronic steps converged"
     return f"engine error: {failure}" if failure else None
 
 
@@ -175,5 +189,14 @@ def _job(command: list[str]) -> Any:
             with (folder / self.output_file).open("w") as out, (folder / self.stderr_file).open("w") as err:
                 self._vasp_process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=err)
             return self._vasp_process
+
+        def terminate(self, directory: str = "./") -> None:
+            # custodian would end the engine's process group, which here is the runner's own.
+            self._vasp_process.terminate()
+            try:
+                self._vasp_process.wait(TERMINATION_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._vasp_process.kill()
+                self._vasp_process.wait()
 
     return Job(command, auto_npar=False, auto_gamma=False, backup=True)

@@ -41,7 +41,7 @@ def format_tag(value: Tag) -> str:
     if isinstance(value, bool):
         return ".TRUE." if value else ".FALSE."
     if isinstance(value, float):
-        return f"{value:g}".upper()
+        return repr(value).upper()
     if isinstance(value, list):
         return " ".join(format_tag(v) for v in value)
     return str(value)

@@ -27,8 +27,18 @@ class PotcarChoice:
 
 
 def choose(preset: Preset, elements: Sequence[str]) -> PotcarChoice:
-    """The preset's datasets for these elements; the element's plain name where it names none."""
-    return PotcarChoice(tuple(preset.potcar.get(e, e) for e in elements), tuple(elements))
+    """The preset's datasets for these elements; pymatgen's MPRelaxSet choice where it names none."""
+    from pymatgen.io.vasp.sets import MPRelaxSet
+
+    usual = MPRelaxSet.CONFIG["POTCAR"]
+    return PotcarChoice(tuple(preset.potcar.get(e, usual.get(e, e)) for e in elements), tuple(elements))
+
+
+def has_library() -> bool:
+    """Whether the user has named a library of POTCARs (PMG_VASP_PSP_DIR, in the environment or .pmgrc.yaml)."""
+    from pymatgen.core import SETTINGS
+
+    return bool(SETTINGS.get("PMG_VASP_PSP_DIR"))
 
 
 def potcar_or_spec(choice: PotcarChoice) -> tuple[str, str, list[dict[str, Any]]]:
@@ -36,7 +46,7 @@ def potcar_or_spec(choice: PotcarChoice) -> tuple[str, str, list[dict[str, Any]]
 
     Returns
     -------
-    File name, its content, and title and hash of each dataset (empty for a POTCAR.spec).
+    File name, its content, and each dataset's name, with title and hash where its POTCAR is there.
 
     Raises
     ------
@@ -46,8 +56,8 @@ def potcar_or_spec(choice: PotcarChoice) -> tuple[str, str, list[dict[str, Any]]
     from pymatgen.core import SETTINGS
     from pymatgen.io.vasp.inputs import Potcar
 
-    if not SETTINGS.get("PMG_VASP_PSP_DIR"):
-        return "POTCAR.spec", choice.spec + "\n", []
+    if not has_library():
+        return "POTCAR.spec", choice.spec + "\n", [{"dataset": symbol} for symbol in choice.symbols]
     try:
         potcar = Potcar(list(choice.symbols))
     except (FileNotFoundError, OSError, ValueError) as error:
@@ -59,11 +69,11 @@ def potcar_or_spec(choice: PotcarChoice) -> tuple[str, str, list[dict[str, Any]]
     for element, single in zip(choice.elements, potcar, strict=True):
         if single.element != element:
             raise VaspInputError(f"POTCAR block {single.TITEL} stands where POSCAR has {element}")
-    return (
-        "POTCAR",
-        str(potcar),
-        [{"titel": single.TITEL, "sha256": single.sha256_computed_file_hash} for single in potcar],
-    )
+    datasets = [
+        {"dataset": symbol, "titel": single.TITEL, "sha256": single.sha256_computed_file_hash}
+        for symbol, single in zip(choice.symbols, potcar, strict=True)
+    ]
+    return "POTCAR", str(potcar), datasets
 
 
 def has_only_spec(folder: Path) -> bool:

@@ -5,16 +5,19 @@ from __future__ import annotations
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, ValidationError, model_validator
 
 from kalloy.errors import SpecError, nearest
 from kalloy.workflows.inputs.stage import Stage
-from kalloy.workflows.validation import explain
+from kalloy.workflows.validation import explain, read_user_text
 
-Tag = bool | int | float | str | list[int] | list[float]
+Tag = StrictBool | StrictInt | StrictFloat | Annotated[str, Field(pattern=r"^[^\n\r;]*$")] | list[int] | list[float]
+"""A value of an INCAR tag; no text may carry a second tag along."""
+TagName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+Division = Annotated[int, Field(ge=1, strict=True)]
 
 
 class MeshSettings(BaseModel):
@@ -22,7 +25,7 @@ class MeshSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    mesh: tuple[int, int, int]
+    mesh: tuple[Division, Division, Division]
     """Subdivisions along the three reciprocal vectors."""
     style: Literal["Monkhorst-Pack", "Gamma"]
     """As VASP defines both: Monkhorst–Pack is shifted off Γ along every even subdivision."""
@@ -33,7 +36,7 @@ class LineSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    line_points: int = Field(ge=2)
+    line_points: int = Field(ge=2, strict=True)
     """Points on each segment, both ends included."""
 
 
@@ -59,14 +62,25 @@ class Preset(BaseModel):
     parent: str | None = None
     engine: Literal["vasp", "gpaw"] = "vasp"
     """The engine that the settings were made for; a new campaign takes it unless told otherwise."""
-    incar: dict[Literal["all"] | Stage, dict[str, Tag]]
+    incar: dict[Literal["all"] | Stage, dict[TagName, Tag]]
     kpoints: dict[Stage, MeshSettings | LineSettings]
     potcar: dict[str, str] = Field(default_factory=dict)
     """VASP's dataset for each element; elements not named take pymatgen's MPRelaxSet choice, which is then stated."""
     dos_window: tuple[float, float] = (-6.0, 10.0)
     """eV below the VBM and above it: EMIN and EMAX of the DOS."""
+    rough: bool = False
+    """Whether it is for learning and checking rather than for answers."""
     cost: dict[str, CostSettings] = Field(default_factory=dict)
     """Measured cost by engine."""
+
+    @model_validator(mode="after")
+    def _kinds_of_kpoints(self) -> Preset:
+        for stage in Stage:
+            if stage not in self.kpoints:
+                raise ValueError(f"kpoints of stage '{stage}' are missing")
+            if isinstance(self.kpoints[stage], LineSettings) != stage.is_on_a_path:
+                raise ValueError(f"kpoints of stage '{stage}' must be {'lines' if stage.is_on_a_path else 'a mesh'}")
+        return self
 
     @cached_property
     def tags(self) -> dict[Stage, dict[str, Tag]]:
@@ -114,7 +128,7 @@ def _read(name: str, folder: Path) -> dict[str, Any]:
         path = folder / name
         if not path.is_file():
             raise SpecError(f"no preset file '{path}'", mend="give a path relative to kalloy.toml")
-        text = path.read_text(encoding="utf-8")
+        text = read_user_text(path)
     elif name in bundled_presets():
         text = files(__package__).joinpath("presets", f"{name}.yaml").read_text(encoding="utf-8")
     else:
@@ -125,7 +139,20 @@ def _read(name: str, folder: Path) -> dict[str, Any]:
         raise SpecError(f"not YAML: {' '.join(str(error).split())}", where=f"preset {name}") from None
     if not isinstance(raw, dict):
         raise SpecError("holds no mapping", where=f"preset {name}")
+    _require_mappings(raw, name)
     return raw
+
+
+def _require_mappings(raw: dict[str, Any], name: str) -> None:
+    """What a child lays over its parent's must be mappings before anything else is looked at."""
+    tables: dict[str, Any] = {key: raw[key] for key in ("incar", "kpoints", "potcar") if key in raw}
+    if isinstance(raw.get("incar"), dict):
+        tables |= {f"incar.{stage}": tags for stage, tags in raw["incar"].items()}
+    for key, value in tables.items():
+        if not isinstance(value, dict):
+            raise SpecError(f"'{key}' is {value!r} and no mapping", where=f"preset {name}")
+    if not isinstance(raw.get("parent"), str | None):
+        raise SpecError(f"'parent' is {raw['parent']!r} and no preset's name", where=f"preset {name}")
 
 
 def _overlay(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import secrets
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -38,9 +38,9 @@ def write_attempt(
     calculation = campaign.calculation(member.label, stage)
     number = max((a.number for a in attempts(calculation)), default=0) + 1
     folder = calculation / f"a{number:02d}"
-    part = calculation / f".{folder.name}.{os.getpid()}.part"
+    part = calculation / f".{folder.name}.{secrets.token_hex(4)}.part"
     part.mkdir(parents=True)
-    files = _input_files(campaign, member, stage, path)
+    files, datasets = _input_files(campaign, member, stage, path)
     parents = _parents(campaign, stage)
     start = _relaxed_so_far(after, member) if stage.is_relaxation and after else None
     if not any("structure" in takes for takes in parents.values()):
@@ -48,6 +48,7 @@ def write_attempt(
     for name, text in files.items():
         write_text(part / name, text)
     record = _record(campaign, member, stage, number, parents, part)
+    record |= {"asked": asked_inputs(campaign, member, stage, path), "datasets": datasets}
     if after:
         record["after"] = {"attempt": after.folder.name, "goes_on_from": "CONTCAR" if start else "POSCAR"}
     write_json(part / WRITTEN, record)
@@ -55,14 +56,22 @@ def write_attempt(
     return Attempt(folder)
 
 
-def _input_files(campaign: Campaign, member: Member, stage: Stage, path: BandPath | None) -> dict[str, str]:
-    elements = list(member.crystal.composition)
+def asked_inputs(campaign: Campaign, member: Member, stage: Stage, path: BandPath | None) -> str:
+    """A hash of INCAR and KPOINTS as they would be written now: whether an attempt still asks for what is asked."""
+    text = incar_tags(campaign, member, stage).text + str(_kpoints(campaign, stage, path))
+    return sha256(text.encode()).hexdigest()
+
+
+def _input_files(
+    campaign: Campaign, member: Member, stage: Stage, path: BandPath | None
+) -> tuple[dict[str, str], list[dict[str, Any]]]:
+    """Names and contents, and for VASP the datasets with their titles and hashes."""
     tags = incar_tags(campaign, member, stage)
     files = {"INCAR": tags.text, "KPOINTS": str(_kpoints(campaign, stage, path))}
-    if campaign.spec.calculation.engine == "vasp":
-        name, text, _ = potcar.potcar_or_spec(potcar.choose(campaign.preset, elements))
-        files[name] = text
-    return files
+    if campaign.spec.calculation.engine != "vasp":
+        return files, []
+    name, text, datasets = potcar.potcar_or_spec(potcar.choose(campaign.preset, list(member.crystal.composition)))
+    return files | {name: text}, datasets
 
 
 def incar_tags(campaign: Campaign, member: Member, stage: Stage) -> incar.IncarTags:
@@ -91,13 +100,23 @@ def _relaxed_so_far(after: Attempt, member: Member) -> Crystal | None:
     from pymatgen.io.vasp.inputs import Poscar
 
     path = after.folder / "CONTCAR"
-    if not path.is_file():
+    if not path.is_file() or not _is_whole(path.read_text(encoding="utf-8", errors="replace"), len(member.crystal)):
         return None
     try:
         crystal = Crystal.from_pymatgen(Poscar.from_file(path, check_for_potcar=False).structure)
     except (ValueError, IndexError):  # cut off in the middle of a line
         return None
     return crystal if crystal.species == member.crystal.species else None
+
+
+def _is_whole(contcar: str, atoms: int) -> bool:
+    """Whether the last position was written to its end: as many decimals as the first, and a line's end after it."""
+    lines = contcar.splitlines()
+    positions = lines[8 : 8 + atoms]
+    if len(positions) < atoms or not all(len(line.split()) >= 3 for line in positions):
+        return False
+    decimals = {len(word.partition(".")[2]) for line in positions for word in line.split()[:3]}
+    return len(decimals) == 1 and contcar.endswith("\n")
 
 
 def poscar_text(crystal: Crystal, comment: str) -> str:
@@ -123,7 +142,7 @@ def _record(
         "stage": stage,
         "attempt": number,
         "engine": calculation.engine,
-        "command": _command(campaign),
+        "command": campaign.command,
         "preset": {"name": calculation.preset, "dated": campaign.preset.dated, "sha256": _preset_hash(campaign)},
         "tags_of_the_machine": list(tags.machine),
         "tags_of_the_user": list(tags.own),
@@ -132,12 +151,6 @@ def _record(
         "parents": parents,
         "inputs": {p.name: hash_of(p) for p in sorted(folder.iterdir())},
     }
-
-
-def _command(campaign: Campaign) -> str:
-    engine = campaign.spec.calculation.engine
-    commands = campaign.spec.machine.commands
-    return commands.get("gpaw", "kalloy-gpaw") if engine == "gpaw" else commands.get("std", "vasp_std")
 
 
 def _preset_hash(campaign: Campaign) -> str:

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kalloy.parsers.gap import DEGENERATE_EV
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -128,15 +130,18 @@ def _draw_gap(axes: Axes, bands: Bands, spectra: Spectra, zero: float) -> None:
     gap = spectra.gap
     if gap.metal or gap.vbm_eV is None or gap.cbm_eV is None:
         return
-    start, end = (_on_path(bands, edge) for edge in (gap.vbm_eV, gap.cbm_eV))
-    if start is not None and end is not None:
+    starts, ends = (_on_path(bands, edge) for edge in (gap.vbm_eV, gap.cbm_eV))
+    if len(starts) and len(ends):
+        # Bands are flat: of several places within a meV of the edges, a common one shows that the gap is direct.
+        start, end = min(((a, b) for a in starts for b in ends), key=lambda pair: abs(pair[1] - pair[0]))
         arrow = {"arrowstyle": "->", "color": COLOURS[1], "linewidth": 1.4}
         axes.annotate("", (end, gap.cbm_eV - zero), (start, gap.vbm_eV - zero), arrowprops=arrow)
 
 
-def _on_path(bands: Bands, energy: float) -> float | None:
-    hits = np.argwhere(np.abs(bands.eigenvalues - energy) < 1e-3)
-    return float(bands.distances()[hits[0][1]]) if len(hits) else None
+def _on_path(bands: Bands, energy: float) -> list[float]:
+    """Where on the path a state lies within 1 meV of an edge."""
+    near = (np.abs(bands.eigenvalues - energy) < DEGENERATE_EV).any(axis=(0, 2))
+    return [float(x) for x in bands.distances()[near]]
 
 
 def _draw_dos(axes: Axes, dos: Dos, zero: float, units: int) -> None:
@@ -157,7 +162,7 @@ def _cycle() -> Iterator[str]:
 
 
 def _spectra_table(spectra: Spectra, zero: float) -> tuple[list[str], Iterator[list[Any]]]:
-    """The density of states as drawn; bands go beside it by `bands_table`."""
+    """The density of states as drawn; bands go beside it by `write_bands`."""
     dos = spectra.dos
     if dos is None:
         return ["energy_minus_VBM_eV"], iter(())

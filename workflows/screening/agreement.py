@@ -2,35 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence, Set
+from typing import Any, TypeAlias
 
 from kalloy.errors import AgreementError
 from kalloy.workflows.results import CampaignResult
 
+Differing: TypeAlias = "dict[str, dict[str, list[str]]]"
 
-def disagreements(results: Sequence[CampaignResult]) -> dict[str, dict[str, list[str]]]:
-    """What differs: setting → value in words → members that have it. Empty where all agree."""
-    found: dict[str, dict[str, list[str]]] = {}
+
+OF_THE_COMPOSITION = frozenset({"NELECT", "atoms"})
+"""What differs by nature between structures of different composition."""
+
+
+def disagreements(results: Sequence[CampaignResult], *, ignoring: Set[str] = frozenset()) -> Differing:
+    """What differs: setting → value in words → members that have it. Empty where all agree.
+
+    A setting that one engine's file does not say is a value too. Datasets are compared element by element, for not
+    every member holds every element.
+    """
+    names = dict.fromkeys(name for r in results for name in r.settings if name != "datasets")
+    found: Differing = {}
     for result in results:
-        for setting, value in _comparable(result.settings).items():
+        values = {name: _text(result.settings.get(name)) for name in names if name not in ignoring}
+        values |= {f"dataset of {e}": title for e, title in result.settings.get("datasets", {}).items()}
+        for setting, value in values.items():
             found.setdefault(setting, {}).setdefault(value, []).append(result.member)
     return {setting: values for setting, values in found.items() if len(values) > 1}
 
 
-def _comparable(settings: Mapping[str, Any]) -> dict[str, str]:
-    """One text a setting; datasets element by element, for not every member holds every element."""
-    plain = {name: _text(value) for name, value in settings.items() if name != "datasets"}
-    return plain | {f"dataset of {element}": title for element, title in settings.get("datasets", {}).items()}
-
-
 def _text(value: Any) -> str:
+    if value is None:
+        return "not said"
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def require_agreement(results: Sequence[CampaignResult]) -> None:
+def require_agreement(results: Sequence[CampaignResult], *, ignoring: Set[str] = frozenset()) -> None:
     """Raise `AgreementError` with a table of who differs."""
-    if differing := disagreements(results):
+    if differing := disagreements(results, ignoring=ignoring):
         lines = []
         for setting, values in differing.items():
             lines.append(f"  {setting}:")

@@ -6,13 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from kalloy.parsers.gap import DEGENERATE_EV, QUASI_DIRECT_EV
 from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.results import CampaignResult
-
-DEGENERATE = 1e-3
-"""eV; k-points within this of an edge count as the edge."""
-QUASI_DIRECT_MEV = 10.0
-"""Below this indirect margin a gap is called quasi-direct: flat bands let "indirect" rest on a few meV."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +41,7 @@ class MemberGap:
             return "metal"
         if self.direct:
             return "direct"
-        return "quasi-direct" if self.margin_meV < QUASI_DIRECT_MEV else "indirect"
+        return "quasi-direct" if self.margin_meV < 1000 * QUASI_DIRECT_EV else "indirect"
 
 
 def member_gap(results: Sequence[CampaignResult]) -> MemberGap | None:
@@ -66,8 +62,8 @@ def member_gap(results: Sequence[CampaignResult]) -> MemberGap | None:
         return MemberGap(True, 0.0, None, 0.0, None, None, [], [], source)
     vbm = max(_parsed(r)["vbm_eV"] for r in usable)
     cbm = min(_parsed(r)["cbm_eV"] for r in usable)
-    vbm_k = _union(_parsed(r)["vbm_k"] for r in usable if vbm - _parsed(r)["vbm_eV"] < DEGENERATE)
-    cbm_k = _union(_parsed(r)["cbm_k"] for r in usable if _parsed(r)["cbm_eV"] - cbm < DEGENERATE)
+    vbm_k = _union(_parsed(r)["vbm_k"] for r in usable if vbm - _parsed(r)["vbm_eV"] < DEGENERATE_EV)
+    cbm_k = _union(_parsed(r)["cbm_k"] for r in usable if _parsed(r)["cbm_eV"] - cbm < DEGENERATE_EV)
     shared = any(_same(a, b) for a in vbm_k for b in cbm_k)
     direct_gap = min(_parsed(r)["direct_gap_eV"] for r in usable)
     return MemberGap(False, max(cbm - vbm, 0.0), shared, max(direct_gap, 0.0), vbm, cbm, vbm_k, cbm_k, source)

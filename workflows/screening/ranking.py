@@ -10,7 +10,7 @@ from kalloy.errors import AgreementError
 from kalloy.workflows.campaign import HOST, Campaign, Member
 from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.results import CampaignResult
-from kalloy.workflows.screening.agreement import require_agreement
+from kalloy.workflows.screening.agreement import OF_THE_COMPOSITION, require_agreement
 from kalloy.workflows.screening.gaps import READ_FROM, MemberGap, member_gap
 
 Results = Mapping[tuple[str, Stage], CampaignResult]
@@ -98,14 +98,22 @@ def rank(campaign: Campaign, results: Results) -> Ranking:
     if not statics:
         raise AgreementError("nothing has a static energy yet", mend="run the campaign; the spec must ask for 'static'")
     usable = {m: r for m, r in statics.items() if r.is_usable}
-    for content in {campaign.member(m).content for m in usable}:
-        require_agreement([r for m, r in usable.items() if campaign.member(m).content == content])
+    _require_agreement(campaign, results)
     host = _host_row(campaign, results)
     units = campaign.host.crystal.formula_units
     rows = [host] if host else []
     for content in dict.fromkeys(m.content for m in campaign.members.values() if not m.is_host):
         rows += _ranked_content(campaign, content, results, usable, host, units)
     return Ranking(tuple(rows), units)
+
+
+def _require_agreement(campaign: Campaign, results: Results) -> None:
+    """Within a content in everything; with the host in all that is not of the composition's nature."""
+    for stage in (Stage.RELAX, Stage.STATIC):
+        usable = [r for (_, s), r in results.items() if s is stage and r.is_usable]
+        for content in dict.fromkeys(campaign.member(r.member).content for r in usable):
+            require_agreement([r for r in usable if campaign.member(r.member).content == content])
+        require_agreement(usable, ignoring=OF_THE_COMPOSITION)
 
 
 def _ranked_content(
@@ -120,8 +128,7 @@ def _ranked_content(
     ordered = sorted((m for m in members if m.label in usable), key=lambda m: _energy(usable[m.label]))
     lowest = _energy(usable[ordered[0].label]) if ordered else 0.0
     rows = [_row(m, results, i, lowest, units, host) for i, m in enumerate(ordered, 1)]
-    failed = [m for m in members if (m.label, Stage.STATIC) in results and m.label not in usable]
-    return rows + [_row(m, results, None, None, units, host) for m in failed]
+    return rows + [_row(m, results, None, None, units, host) for m in members if m.label not in usable]
 
 
 def _host_row(campaign: Campaign, results: Results) -> Ranked | None:
@@ -134,30 +141,50 @@ def _host_row(campaign: Campaign, results: Results) -> Ranked | None:
 def _row(
     member: Member, results: Results, place: int | None, lowest: float | None, units: int, host: Ranked | None
 ) -> Ranked:
-    static = results[member.label, Stage.STATIC]
+    static = results.get((member.label, Stage.STATIC))
+    if static is None or not static.is_usable:
+        return _unranked(member, results)
     gap = member_gap([r for s in READ_FROM if (r := results.get((member.label, s)))])
     above = 1000 * (_energy(static) - lowest) if lowest is not None else None
-    volume = static.volume_A3 if static.is_usable else None
+    volume = static.volume_A3
     return Ranked(
         rank=place,
         member=member.label,
         formula=member.crystal.formula,
         degeneracy=member.degeneracy,
         space_group=member.space_group,
-        energy_eV=static.energy_eV if static.is_usable else None,
+        energy_eV=static.energy_eV,
         relative_meV=above,
         relative_meV_fu=above / units if above is not None else None,
         volume_A3=volume,
         volume_change_percent=100 * (volume / host.volume_A3 - 1) if host and host.volume_A3 and volume else None,
         gap=gap,
         gap_shift_eV=_shift(member.label, results) if host else None,
-        note="" if static.is_usable else f"not ranked: {static.cause}",
+        note="",
+    )
+
+
+def _unranked(member: Member, results: Results) -> Ranked:
+    """A row without figures that says why."""
+    ended = [r for s in Stage if (r := results.get((member.label, s))) and not r.is_usable]
+    why = f"{ended[0].stage}: {ended[0].why_not}" if ended else "its static energy is not computed"
+    nothing = dict.fromkeys(("rank", "energy_eV", "relative_meV", "relative_meV_fu", "volume_A3"))
+    return Ranked(
+        **nothing,
+        member=member.label,
+        formula=member.crystal.formula,
+        degeneracy=member.degeneracy,
+        space_group=member.space_group,
+        volume_change_percent=None,
+        gap=None,
+        gap_shift_eV=None,
+        note=f"not ranked: {why}",
     )
 
 
 def _shift(member: str, results: Results) -> float | None:
     """Between the gaps that the stages of both offer: one between different k-points would be the k-points' own."""
-    both = [s for s in READ_FROM if (member, s) in results and (HOST, s) in results]
+    both = [s for s in READ_FROM if all((r := results.get((m, s))) and r.is_usable for m in (member, HOST))]
     gap, host = (member_gap([results[label, s] for s in both]) for label in (member, HOST))
     return gap.gap_eV - host.gap_eV if gap and host else None
 

@@ -6,11 +6,12 @@ import csv
 import io
 from collections.abc import Mapping
 
-from kalloy.workflows.campaign import Campaign
+from kalloy.parsers.gap import QUASI_DIRECT_EV
+from kalloy.workflows.campaign import HOST, Campaign
 from kalloy.workflows.inputs.preset import MeshSettings
 from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.results import CampaignResult
-from kalloy.workflows.screening.gaps import QUASI_DIRECT_MEV, MemberGap
+from kalloy.workflows.screening.gaps import MemberGap
 from kalloy.workflows.screening.ranking import Ranked, Ranking
 from kalloy.workflows.spec import ReferenceValues
 
@@ -78,9 +79,18 @@ def doubts(campaign: Campaign, ranking: Ranking, results: Mapping[tuple[str, Sta
     lines += _gap_doubts(ranking)
     lines += _convergence(results)
     lines += _mesh_noise(campaign)
-    if campaign.spec.calculation.preset in ("laptop", "smoke"):
+    if campaign.preset.rough:
         lines.append(f"preset {campaign.spec.calculation.preset} is rough: see its file for cut-off and meshes")
-    lines.append("PBE without spin–orbit coupling agrees with measured gaps by cancellation: only differences hold")
+    if "Pb" in campaign.host.crystal.species:
+        lines.append(
+            "PBE without spin–orbit coupling on Pb agrees with measured gaps by cancellation: only differences hold"
+        )
+    missing = sum(row.rank is None for row in ranking.rows if row.member != HOST)
+    if missing:
+        lines.append(
+            f"{missing} of {len(campaign.members) - 1} configurations are not ranked: the lowest may be among them"
+        )
+    lines += _changed_files(results)
     lines += [f"{row.member} {row.note}" for row in ranking.rows if row.note]
     return lines
 
@@ -95,7 +105,7 @@ def _gap_doubts(ranking: Ranking) -> list[str]:
         lines.append("Δgap compares only the calculations that both have, so it may differ from the gaps' difference")
     if any(row.gap and row.gap.character == "quasi-direct" for row in ranking.rows):
         lines.append(
-            f"quasi-direct: indirect by less than {QUASI_DIRECT_MEV:.0f} meV, within the reach of the settings"
+            f"quasi-direct: indirect by less than {1000 * QUASI_DIRECT_EV:.0f} meV, within the reach of the settings"
         )
     return lines
 
@@ -113,8 +123,18 @@ def _convergence(results: Mapping[tuple[str, Stage], CampaignResult]) -> list[st
 def _mesh_noise(campaign: Campaign) -> list[str]:
     from kalloy.workflows.inputs.kpoints import mesh_warnings
 
-    mesh = campaign.preset.kpoints[Stage.STATIC]
-    assert isinstance(mesh, MeshSettings)
-    if mesh_warnings({Stage.RELAX: mesh}, campaign.host.crystal):
-        return ["the static mesh breaks the lattice's symmetry: energies depend on a configuration's orientation"]
-    return ["the static mesh keeps the lattice's symmetry: by symmetry no mesh noise between orientations"]
+    stages = [s for s in campaign.spec.stages if s in (Stage.RELAX, Stage.STATIC)]
+    meshes = {s: m for s in stages if isinstance(m := campaign.preset.kpoints[s], MeshSettings)}
+    # As for a relaxation: a mesh without Γ is no fault of an energy.
+    broken = [s for s, mesh in meshes.items() if mesh_warnings({Stage.RELAX: mesh}, campaign.host.crystal)]
+    if broken:
+        name = " and ".join(broken)
+        return [f"the {name} mesh breaks the lattice's symmetry: energies depend on a configuration's orientation"]
+    return ["the meshes keep the lattice's symmetry: by symmetry no mesh noise between orientations"]
+
+
+def _changed_files(results: Mapping[tuple[str, Stage], CampaignResult]) -> list[str]:
+    changed = [
+        r.folder for r in results.values() if any("is not the one" in w for w in (r.parsed or {}).get("warnings", ()))
+    ]
+    return [f"vasprun.xml is not the one that the engine left in {', '.join(changed)}"] if changed else []

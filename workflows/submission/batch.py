@@ -40,37 +40,42 @@ class Batch:
         return self.folder / f"{index}.log"
 
 
-def new_batch(campaign: Campaign, attempts: list[Attempt]) -> Batch:
-    """Write a batch: manifest first, then the job script from the site's template."""
+def new_batch(campaign: Campaign, attempts: list[Attempt], command: str) -> Batch:
+    """Write a batch: manifest first, then the job script from the site's template.
+
+    Parameters
+    ----------
+    command : how the engine is started on this machine, now.
+    """
     scheduler = campaign.spec.machine.scheduler
     tag = "k" + "".join(secrets.choice(_BASE_32) for _ in range(14))
     folder = campaign.batches / tag
-    root = campaign.root.resolve()
     manifest = {
         "schema": 1,
         "tag": tag,
         "made": now(),
         "scheduler": scheduler,
-        "attempts": [str(a.folder.resolve().relative_to(root)) for a in attempts],
+        "command": command,
+        # Not resolved: a member's folder may be a link to another disk.
+        "attempts": [str(a.folder.relative_to(campaign.root)) for a in attempts],
     }
     write_json(folder / "manifest.json", manifest)
     variables = {
         "tag": tag,
-        "campaign": root.name,
         "manifest": str(folder.resolve() / "manifest.json"),
         "kalloy": Shell(f"{shlex.quote(sys.executable)} -m kalloy"),
         "threads": 1,
-        "setup": [],
     }
     write_text(folder / "job.sh", render(f"{scheduler}.sh.j2", campaign.root, variables))
     return Batch(folder, tuple(attempts))
 
 
-def attempt_of(manifest: Path, index: int) -> Attempt:
-    """The attempt that a manifest gives to an array index."""
+def attempt_of(manifest: Path, index: int) -> tuple[Attempt, str]:
+    """The attempt that a manifest gives to an array index, and how its engine is started."""
     if not manifest.is_file():
         raise InputError(f"no manifest '{manifest}'", mend="name a batch's manifest.json")
-    listed = read_json(manifest)["attempts"]
+    record = read_json(manifest)
+    listed = record["attempts"]
     if not 0 <= index < len(listed):
         raise InputError(f"index {index} is not in the manifest's 0–{len(listed) - 1}", where=str(manifest))
-    return Attempt(manifest.resolve().parent.parent.parent / listed[index])
+    return Attempt(manifest.absolute().parent.parent.parent / listed[index]), record["command"]

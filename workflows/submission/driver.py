@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable
 from typing import Protocol
 
 from kalloy.errors import EngineError, VaspInputError
-from kalloy.workflows.attempt import Attempt, State
+from kalloy.workflows.attempt import Attempt, State, is_elsewhere
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.execution.runner import engine_command
 from kalloy.workflows.index import Index
-from kalloy.workflows.inputs.potcar import has_only_spec
-from kalloy.workflows.inputs.writing import write_attempt
+from kalloy.workflows.inputs.potcar import has_library, has_only_spec
+from kalloy.workflows.inputs.writing import asked_inputs, write_attempt
 from kalloy.workflows.lock import driver_lock
 from kalloy.workflows.steps import Selection, select
 from kalloy.workflows.submission.batch import Batch, new_batch
 from kalloy.workflows.submission.board import Standing, all_standings, standings
 from kalloy.workflows.submission.schedulers.local import Job, LocalScheduler
 
+_OPEN = (State.READY, State.BLOCKED)
 POLL = 0.5
 """Seconds between two looks at the files."""
-MAX_LOST = 5
-"""Attempts of one calculation that may be lost before it is left alone."""
+MAX_LOST = 3
+"""Attempts of one calculation that one driver sees lost before it leaves the calculation alone."""
 
 
 class Watcher(Protocol):
@@ -35,12 +37,13 @@ class Watcher(Protocol):
         """The step's calculations, after every look at the files."""
 
 
-def drive(campaign: Campaign, watcher: Watcher, *, retry_failed: bool = False) -> bool:
+def drive(campaign: Campaign, watcher: Watcher, *, retry_failed: bool = False, take_over: bool = False) -> bool:
     """Run every step of a campaign.
 
     Parameters
     ----------
     retry_failed : whether calculations that failed before get one more attempt.
+    take_over : whether attempts claimed on another machine count as lost: only where it is known to be dead.
 
     Returns
     -------
@@ -48,61 +51,71 @@ def drive(campaign: Campaign, watcher: Watcher, *, retry_failed: bool = False) -
 
     Raises
     ------
-    EngineMissingError
-        Where the engine is not installed; nothing has been written then.
+    InputError
+        Where the engine or its POTCARs are not there; nothing has been written then.
     LockedError
         Where another driver works on the campaign.
     """
-    _require_engine(campaign)
+    require_engine(campaign)
     with driver_lock(campaign.root):
         for step in range(1, len(campaign.spec.step) + 1):
             selection = select(campaign, step)
             watcher.selected(selection)
-            if not _run_step(campaign, selection, watcher, retry_failed):
+            _prepare(campaign, selection, retry_failed)
+            if not _Step(campaign, selection, watcher, take_over).run():
                 Index(campaign).collect()
                 return False
         Index(campaign).collect()
     return True
 
 
-def _require_engine(campaign: Campaign) -> None:
-    calculation, commands = campaign.spec.calculation, campaign.spec.machine.commands
-    default = {"gpaw": "kalloy-gpaw", "vasp": "vasp_std"}[calculation.engine]
-    engine_command(commands.get("gpaw" if calculation.engine == "gpaw" else "std", default))
+def require_engine(campaign: Campaign) -> None:
+    """Refuse a campaign whose engine cannot start here: no program, or for VASP no POTCARs.
+
+    Raises
+    ------
+    InputError
+        With the mend; nothing has been written.
+    """
+    engine_command(campaign.command)
+    if campaign.spec.calculation.engine == "vasp" and not has_library():
+        waiting = [s.attempt.folder for s in all_standings(campaign) if s.attempt and s.state in _OPEN]
+        bare = [folder for folder in waiting if has_only_spec(folder)]
+        if bare or not waiting:
+            where = f"{bare[0]} and {len(bare) - 1} more" if bare else str(campaign.root)
+            mend = "set PMG_VASP_PSP_DIR to your POTCAR library, or run `kalloy write` and put POTCARs there yourself"
+            raise VaspInputError("VASP cannot start without a POTCAR", where=where, mend=mend)
 
 
 def write_step(campaign: Campaign, selection: Selection) -> int:
-    """Write the first attempt of every calculation of a step that has none.
+    """Write an attempt of every calculation of a step that has none, or none that asks for what is asked now.
+
+    An attempt that was written before kalloy.toml or a preset changed, and never started, is left and followed by one
+    with the new inputs.
 
     Returns
     -------
     How many were written.
     """
-    new = [s for s in standings(campaign, selection.step) if s.attempt is None]
+    new = [s for s in standings(campaign, selection.step) if s.attempt is None or _is_outdated(campaign, selection, s)]
     for standing in new:
         write_attempt(campaign, campaign.member(standing.member), standing.stage, path=selection.path)
     return len(new)
 
 
-def _run_step(campaign: Campaign, selection: Selection, watcher: Watcher, retry_failed: bool) -> bool:
+def _is_outdated(campaign: Campaign, selection: Selection, standing: Standing) -> bool:
+    if standing.state not in _OPEN or standing.attempt is None:
+        return False
+    written = standing.attempt.written
+    asked = asked_inputs(campaign, campaign.member(standing.member), standing.stage, selection.path)
+    return bool(written["engine"] != campaign.spec.calculation.engine or written["asked"] != asked)
+
+
+def _prepare(campaign: Campaign, selection: Selection, retry_failed: bool) -> None:
     write_step(campaign, selection)
-    found = standings(campaign, selection.step)
     if retry_failed:
-        _write_again(campaign, selection, [s for s in found if s.state in (State.FAILED, State.NEEDS_DECISION)])
-        found = standings(campaign, selection.step)
-    _refuse_potcar_specs(found)
-    return _Step(campaign, selection, watcher).run()
-
-
-def _refuse_potcar_specs(found: list[Standing]) -> None:
-    """VASP cannot start without its POTCAR: better said once than by every job."""
-    bare = [s.attempt.folder for s in found if s.attempt and s.state is State.READY and has_only_spec(s.attempt.folder)]
-    if bare:
-        raise VaspInputError(
-            f"{len(bare)} calculations have a POTCAR.spec and no POTCAR",
-            where=str(bare[0]),
-            mend="put them there, or set PMG_VASP_PSP_DIR to your POTCAR library and start a new campaign",
-        )
+        again = (State.FAILED, State.NEEDS_DECISION, State.LOST)
+        _write_again(campaign, selection, [s for s in standings(campaign, selection.step) if s.state in again])
 
 
 def _write_again(campaign: Campaign, selection: Selection, again: Iterable[Standing]) -> None:
@@ -115,8 +128,9 @@ def _write_again(campaign: Campaign, selection: Selection, again: Iterable[Stand
 class _Step:
     """One step on the local scheduler."""
 
-    def __init__(self, campaign: Campaign, selection: Selection, watcher: Watcher) -> None:
-        self.campaign, self.selection, self.watcher = campaign, selection, watcher
+    def __init__(self, campaign: Campaign, selection: Selection, watcher: Watcher, take_over: bool) -> None:
+        self.campaign, self.selection, self.watcher, self.take_over = campaign, selection, watcher, take_over
+        self.lost: Counter[str] = Counter()
         self.scheduler = LocalScheduler()
         self.batch: Batch | None = None
         self.sent: dict[Attempt, Job] = {}
@@ -138,9 +152,16 @@ class _Step:
     def _look(self) -> list[Standing]:
         """The standings, lost attempts already followed by new ones."""
         found = standings(self.campaign, self.selection.step)
-        lost = [s for s in found if s.state is State.LOST and s.tries < MAX_LOST and not self._is_ours(s)]
+        lost = [s for s in found if self._is_lost(s) and self.lost[s.label] < MAX_LOST]
+        self.lost.update(s.label for s in lost)
         _write_again(self.campaign, self.selection, lost)
         return standings(self.campaign, self.selection.step) if lost else found
+
+    def _is_lost(self, standing: Standing) -> bool:
+        if standing.state is State.LOST:
+            return not self._is_ours(standing)
+        owner = standing.attempt.owner if self.take_over and standing.attempt else None
+        return standing.state is State.RUNNING and owner is not None and is_elsewhere(owner)
 
     def _is_ours(self, standing: Standing) -> bool:
         """Whether a job of ours may still be about to write the end record of this attempt."""
@@ -158,9 +179,9 @@ class _Step:
 
     def _batch(self, found: list[Standing]) -> Batch:
         """The current batch; a new one where attempts were written since."""
-        open_ = [s.attempt for s in found if s.attempt and s.state in (State.READY, State.BLOCKED)]
+        open_ = [s.attempt for s in found if s.attempt and s.state in _OPEN]
         if self.batch is None or not set(open_) <= set(self.batch.attempts):
-            self.batch = new_batch(self.campaign, open_)
+            self.batch = new_batch(self.campaign, open_, self.campaign.command)
         return self.batch
 
     def _is_busy(self, found: list[Standing]) -> bool:

@@ -76,9 +76,10 @@ def cli(debug: bool) -> None:
 
 def main() -> None:
     """Run the command line; an expected error is one sentence on stderr and its exit code."""
-    debug = "--debug" in sys.argv[1:]
+    words = [word for word in sys.argv[1:] if word != "--debug"]  # wherever it is typed
+    debug = len(words) < len(sys.argv) - 1
     try:
-        code = cli.main(prog_name="kalloy", standalone_mode=False)
+        code = cli.main(words, prog_name="kalloy", standalone_mode=False)
     except click.ClickException as error:
         context = error.ctx if isinstance(error, click.UsageError) else None
         verb = f" {context.info_name}" if context and context.parent else ""

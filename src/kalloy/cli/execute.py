@@ -22,15 +22,13 @@ def command(attempts: tuple[Path, ...], manifest: Path | None, index: int | None
     from kalloy.workflows.execution.runner import execute
     from kalloy.workflows.submission.batch import attempt_of
 
-    folders, tag = list(attempts), "by hand"
+    if (manifest is None) != (index is None) or (manifest is None) != bool(attempts):
+        raise InputError("nothing to execute", mend="name attempts such as K1/c1/relax/a01, or --manifest with --index")
     if manifest is not None and index is not None:
-        folders.append(attempt_of(manifest, index).folder)
-        tag = manifest.resolve().parent.name
-    if not folders:
-        raise InputError("nothing to execute", mend="name attempts such as K1/c1/relax/a01, or --manifest and --index")
-    all_done = True
-    for folder in folders:
-        outcome = execute(folder, tag)
+        attempt, engine = attempt_of(manifest, index)
+        outcomes = {attempt.folder: execute(attempt.folder, manifest.absolute().parent.name, engine)}
+    else:
+        outcomes = {folder: execute(folder) for folder in attempts}
+    for folder, outcome in outcomes.items():
         click.echo(f"{folder}: {outcome or 'claimed by another runner'}")
-        all_done &= outcome is Outcome.DONE
-    return 0 if all_done else 1
+    return 0 if all(outcome is Outcome.DONE for outcome in outcomes.values()) else 1

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kalloy.workflows.attempt import State
+from kalloy.workflows.attempt import State, is_elsewhere
 from kalloy.workflows.estimate import calculations, minutes
 from kalloy.workflows.submission.board import Standing, tally
 from kalloy.workflows.submission.pulse import pulse
@@ -109,6 +109,9 @@ class Progress:
 
     def _at_work(self, standing: Standing) -> str:
         how_far = pulse(standing.attempt.folder) if standing.attempt else ""
+        owner = standing.attempt.owner if standing.attempt else None
+        if owner and is_elsewhere(owner):
+            how_far = f"on {owner['host']}: --take-over if that is dead"
         return f"{standing.label}" + (f" ({how_far})" if how_far else "")
 
     def _clock(self) -> str:

@@ -15,7 +15,8 @@ from kalloy.cli.output import campaign_argument
 @click.command()
 @campaign_argument
 @click.option("--retry-failed", is_flag=True, help="Give what failed before one more attempt beside the old one.")
-def command(campaign: str, retry_failed: bool) -> int:
+@click.option("--take-over", is_flag=True, help="Count attempts claimed on another machine as lost: it must be dead.")
+def command(campaign: str, retry_failed: bool, take_over: bool) -> int:
     """Carry CAMPAIGN through every step until done, then rank it and write its report.
 
     Stop it whenever you like (Ctrl-C) and type it again: what is done is not done again, and a relaxation
@@ -24,16 +25,20 @@ def command(campaign: str, retry_failed: bool) -> int:
     from kalloy.cli.progress import Progress, announce
     from kalloy.cli.rank import print_ranking
     from kalloy.workflows.campaign import Campaign
+    from kalloy.workflows.inputs.writing import warnings_of
     from kalloy.workflows.report.page import write_report
-    from kalloy.workflows.submission.driver import drive
+    from kalloy.workflows.submission.driver import drive, require_engine
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means: go on
             signal.signal(number, _stop)
     opened = Campaign(Path(campaign))
+    require_engine(opened)
+    for line in warnings_of(opened):
+        click.echo(f"warning: {line}", err=True)
     announce(opened)
     with Progress(opened) as progress:
-        done = drive(opened, progress, retry_failed=retry_failed)
+        done = drive(opened, progress, retry_failed=retry_failed, take_over=take_over)
     if not done:
         click.echo(
             "not everything is done; `kalloy status` says why, `kalloy run --retry-failed` tries again", err=True
