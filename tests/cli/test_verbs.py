@@ -71,7 +71,7 @@ BAD = {
         ["new", "c", "--host", "Cs4PbBr6", "--replace", "Cs=K:1", "--preset", "papper"],
         "did you mean 'paper'?",
     ),
-    "verb": (["ran"], "did you mean 'run'?"),
+    "verb": (["statsu"], "did you mean 'status'?"),
     "campaign": (["run", "nowhere"], "no kalloy.toml"),
     "key": (["run", "misspelt"], "did you mean 'structure'?"),
     "engine": (["run", "noengine"], "'no-such-engine' is not on PATH"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from kalloy.workflows.attempt import Attempt, Outcome, claim
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.execution.completion import complete
 from kalloy.workflows.execution.corrections import _guard, physics_changes
-from kalloy.workflows.execution.runner import engine_command, execute
+from kalloy.workflows.execution.runner import _job, engine_command, execute
 from kalloy.workflows.files import hash_of, read_json
 from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.inputs.writing import write_attempt
@@ -164,3 +166,22 @@ def test_an_error_nobody_foresaw_ends_with_its_cause(campaign: Campaign, monkeyp
     assert execute(relax.folder) is Outcome.FAILED
     assert relax.end is not None
     assert "No space left on device" in relax.end["cause"]
+
+
+def test_custodian_ends_the_engine_and_not_the_runner(tmp_path: Path) -> None:
+    """The engine shares the runner's process group, so that ending a job ends both."""
+    job = _job(["sleep", "60"])
+    process = job.run(directory=str(tmp_path))
+    assert os.getpgid(process.pid) == os.getpgid(0)
+    job.terminate(directory=str(tmp_path))
+    assert process.returncode == -signal.SIGTERM
+
+
+def test_the_users_own_window_stays(campaign: Campaign) -> None:
+    path = campaign.root / "kalloy.toml"
+    path.write_text(path.read_text().replace("[[step]]", "incar = { EMIN = -20.5, EMAX = 20.25 }\n\n[[step]]", 1))
+    own = Campaign(campaign.root)
+    for stage in (Stage.RELAX, Stage.STATIC, Stage.DOS):
+        assert execute(write(own, stage).folder) is Outcome.DONE
+    incar = (campaign.root / "K1/c2/dos/a01/INCAR").read_text()
+    assert [line.split("=")[1].strip() for line in incar.splitlines() if line.startswith("EM")] == ["-20.5", "20.25"]

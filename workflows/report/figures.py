@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -64,8 +64,13 @@ def save(figure: Figure, folder: Path, name: str, columns: Sequence[str], rows: 
 # -- bands and density of states ---------------------------------------------------
 
 
-def draw_spectra(spectra: Spectra, folder: Path, name: str) -> Path:
-    """Bands along the set's path, and beside them on one energy axis the density of states by element."""
+def draw_spectra(spectra: Spectra, folder: Path, name: str, colours: Mapping[str, str]) -> Path:
+    """Bands along the set's path, and beside them on one energy axis the density of states by element.
+
+    Parameters
+    ----------
+    colours : of the elements, the same in every figure of a set.
+    """
     with style():
         figure = new_figure(7.2, 4.2)
         left, right = figure.subplots(1, 2, sharey=True, width_ratios=(2.2, 1))
@@ -74,7 +79,7 @@ def draw_spectra(spectra: Spectra, folder: Path, name: str) -> Path:
             _draw_bands(left, spectra.bands, zero)
             _draw_gap(left, spectra.bands, spectra, zero)
         if spectra.dos is not None:
-            _draw_dos(right, spectra.dos, zero, spectra.formula_units)
+            _draw_dos(right, spectra.dos, zero, spectra.formula_units, colours)
         left.set(ylabel=f"energy − {'E$_F$' if spectra.gap.metal else 'VBM'} (eV)", ylim=(-BELOW, ABOVE))
         left.set_title(_title(spectra))
         return save(figure, folder, name, *_spectra_table(spectra, zero))
@@ -144,16 +149,22 @@ def _on_path(bands: Bands, energy: float) -> list[float]:
     return [float(x) for x in bands.distances()[near]]
 
 
-def _draw_dos(axes: Axes, dos: Dos, zero: float, units: int) -> None:
+def _draw_dos(axes: Axes, dos: Dos, zero: float, units: int, colours: Mapping[str, str]) -> None:
     energy = dos.energies - zero
     axes.plot(dos.sum_of_spins / units, energy, color="0.25", label="total")
     if dos.projected is not None:
-        for colour, (element, density) in zip(_cycle(), dos.by_element().items(), strict=False):
-            axes.plot(density.sum(axis=0) / units, energy, color=colour, label=element)
+        for element, density in dos.by_element().items():
+            axes.plot(density.sum(axis=0) / units, energy, color=colours[element], label=element)
     shown = (energy > -BELOW) & (energy < ABOVE)
     top = float((dos.sum_of_spins[shown] / units).max()) if shown.any() else 1.0
     axes.set(xlabel="states/(eV f.u.)", xlim=(0, 1.05 * top or 1.0))
     axes.legend(loc="center right")
+
+
+def element_colours(spectra: Iterable[Spectra]) -> dict[str, str]:
+    """One colour an element for a whole set, in order of first appearance."""
+    elements = dict.fromkeys(element for s in spectra if s.dos for element in s.dos.species)
+    return dict(zip(elements, _cycle(), strict=False))
 
 
 def _cycle() -> Iterator[str]:

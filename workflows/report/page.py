@@ -13,7 +13,7 @@ from kalloy.workflows.files import write_text
 from kalloy.workflows.index import Index
 from kalloy.workflows.inputs.preset import MeshSettings
 from kalloy.workflows.inputs.stage import Stage
-from kalloy.workflows.report.figures import draw_energies, draw_spectra, write_bands
+from kalloy.workflows.report.figures import draw_energies, draw_spectra, element_colours, write_bands
 from kalloy.workflows.report.spectra import spectra_of
 from kalloy.workflows.screening.ranking import Ranking, rank
 from kalloy.workflows.screening.tables import COLUMNS, as_csv, doubts, reference_rows, table_row
@@ -71,9 +71,11 @@ def write_report(campaign: Campaign) -> Path:
 
 
 def _figures(campaign: Campaign, ranking: Ranking, folder: Path) -> Iterator[dict[str, str]]:
-    for spectra in spectra_of(campaign, ranking):
+    shown = spectra_of(campaign, ranking)
+    colours = element_colours(shown)
+    for spectra in shown:
         name = "spectra-" + spectra.member.replace("/", "-")
-        svg = draw_spectra(spectra, folder, name)
+        svg = draw_spectra(spectra, folder, name, colours)
         write_bands(spectra, folder, f"bands-{spectra.member.replace('/', '-')}")
         caption = f"{spectra.title}: bands along the set's path, density of states by element per formula unit"
         yield {"svg": _inline(svg), "caption": caption, "name": name}
