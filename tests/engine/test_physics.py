@@ -55,6 +55,7 @@ def test_same_numbers_as_gpaw_set_up_by_hand(tmp_path: Path, job: Writer, kpoint
     step, states = _computed(task, task.atoms, tmp_path / "log")
     hand = _by_hand(task.atoms, kpts={"size": (2, 2, 2), "gamma": gamma}, symmetry="off")
     assert step.converged
+    assert step.forces is not None
     assert step.energies.extrapolated == pytest.approx(hand.get_potential_energy(), abs=1e-6)
     np.testing.assert_allclose(step.forces, hand.get_forces(), atol=1e-4)
     for k, point in enumerate(states.points):
@@ -113,6 +114,10 @@ def test_symmetry_changes_nothing(tmp_path: Path, job: Writer, kbr: str) -> None
     (step, states, dos), (plain, all_states, plain_dos) = results
     assert len(states.points) < len(all_states.points) == 8
     assert step.energies.free == pytest.approx(plain.energies.free, abs=1e-6)
+    assert step.forces is not None
+    assert plain.forces is not None
+    assert step.stress is not None
+    assert plain.stress is not None
     np.testing.assert_allclose(step.forces, plain.forces, atol=2e-3)
     np.testing.assert_allclose(step.stress, plain.stress, atol=1e-4)
     np.testing.assert_allclose(dos.integrated, plain_dos.integrated, atol=1e-3)

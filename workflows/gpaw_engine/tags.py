@@ -10,71 +10,36 @@ from typing import Any
 
 from kalloy.errors import VaspInputError, nearest
 
+
+def _tags(text: str) -> list[str]:
+    return text.split()
+
+
 OBEYED = frozenset(
-    [
-        "SYSTEM",
-        "PREC",
-        "ENCUT",
-        "EDIFF",
-        "NELM",
-        "NELMIN",
-        "NBANDS",
-        "ISMEAR",
-        "SIGMA",
-        "ISPIN",
-        "MAGMOM",
-        "ISYM",
-        "SYMPREC",
-        "NSW",
-        "IBRION",
-        "ISIF",
-        "EDIFFG",
-        "ICHARG",
-        "LORBIT",
-        "NEDOS",
-        "EMIN",
-        "EMAX",
-        "LCHARG",
-        "LWAVE",
-    ]
+    _tags(
+        "SYSTEM PREC ENCUT EDIFF NELM NELMIN NBANDS ISMEAR SIGMA ISPIN MAGMOM ISYM SYMPREC NSW IBRION ISIF EDIFFG "
+        "ICHARG LORBIT NEDOS EMIN EMAX LCHARG LWAVE"
+    )
 )
 """Tags whose meaning is VASP's; ``settings`` reads them and refuses the values that it cannot honour."""
 
 _START = "only the start of the self-consistency loop; it is always started from superposed atoms"
 _PATH = "only the way to self-consistency, not its end"
 _SPREAD = "only how VASP spreads its work over processes"
+_MIXING = _tags("AMIX BMIX AMIN AMIX_MAG BMIX_MAG WC IMIX INIMIX MIXPRE MAXMIX LMAXMIX MREMOVE")
+_SOLVER = _tags("TIME EBREAK DEPER WEIMIN LDIAG LSUBROT NRMM")
+_PARALLEL = _tags("NCORE NPAR KPAR NSIM LPLANE LSCALAPACK LSCALU LASYNC NBLK NCSHMEM MAXMEM")
 IDLE: dict[str, str] = {
-    **dict.fromkeys(("ISTART", "INIWAV", "NELMDL", "IWAVPR"), _START),
-    **dict.fromkeys(
-        [
-            "AMIX",
-            "BMIX",
-            "AMIN",
-            "AMIX_MAG",
-            "BMIX_MAG",
-            "WC",
-            "IMIX",
-            "INIMIX",
-            "MIXPRE",
-            "MAXMIX",
-            "LMAXMIX",
-            "MREMOVE",
-        ],
-        _PATH,
-    ),
-    **dict.fromkeys(["TIME", "EBREAK", "DEPER", "WEIMIN", "LDIAG", "LSUBROT", "NRMM"], _PATH),
-    **dict.fromkeys(
-        ["NCORE", "NPAR", "KPAR", "NSIM", "LPLANE", "LSCALAPACK", "LSCALU", "LASYNC", "NBLK", "NCSHMEM", "MAXMEM"],
-        _SPREAD,
-    ),
-    **dict.fromkeys(("POTIM", "NFREE"), "the relaxation takes its step length from its own Hessian"),
-    **dict.fromkeys(("KSPACING", "KGAMMA"), "KPOINTS is there, and has precedence as in VASP"),
+    **dict.fromkeys(_tags("ISTART INIWAV NELMDL IWAVPR"), _START),
+    **dict.fromkeys(_MIXING + _SOLVER, _PATH),
+    **dict.fromkeys(_PARALLEL, _SPREAD),
+    **dict.fromkeys(_tags("POTIM NFREE"), "the relaxation takes its step length from its own Hessian"),
+    **dict.fromkeys(_tags("KSPACING KGAMMA"), "KPOINTS is there, and has precedence as in VASP"),
+    **dict.fromkeys(_tags("NBLOCK KBLOCK"), "every ionic step is written"),
     "ADDGRID": "augmentation charges are evaluated in reciprocal space",
     "NWRITE": "the amount of output is fixed",
     "LCORR": "forces are exact derivatives at self-consistency",
     "ROPT": "projectors are applied in reciprocal space",
-    "NBLOCK": "every ionic step is written",
-    "KBLOCK": "every ionic step is written",
 }
 """Tags that change no converged result here, with the reason; listed as such in OUTCAR."""
 
