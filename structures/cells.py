@@ -13,6 +13,8 @@ from kalloy.structures.crystal import Crystal
 from kalloy.structures.symmetry import TOLERANCE, dataset
 
 Matrix = NDArray[np.int64]
+MOST_ATOMS = 100_000
+"""No density-functional calculation is larger; the memory of what would be made is."""
 NAMED = ("given", "primitive", "conventional")
 
 
@@ -52,13 +54,25 @@ def recell(crystal: Crystal, cell: str | Matrix, tolerance: float = TOLERANCE) -
 
     Raises
     ------
-    HostError : the symmetry of the crystal cannot be found.
+    HostError : the symmetry of the crystal cannot be found, or the cell is beyond any calculation.
     """
     if isinstance(cell, np.ndarray):
+        _refuse_absurd(crystal, cell)
         return supercell(crystal, cell)
     if cell == "given":
         return crystal
     return _standard(crystal, primitive=cell == "primitive", tolerance=tolerance)
+
+
+def _refuse_absurd(crystal: Crystal, matrix: Matrix) -> None:
+    """Before memory is asked for: so many atoms, or vectors so long that the box around the cell holds as many."""
+    box = np.prod([float(abs(column).sum()) for column in matrix.T])
+    if box * len(crystal) > MOST_ATOMS:
+        raise HostError(
+            f"a cell of {abs(round(np.linalg.det(matrix))) * len(crystal):,} atoms, in a box of {box:,.0f} given cells",
+            where="cell",
+            mend=f"keep the box below {MOST_ATOMS:,} atoms",
+        )
 
 
 def supercell(crystal: Crystal, matrix: Matrix) -> Crystal:

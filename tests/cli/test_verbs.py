@@ -67,6 +67,7 @@ BAD = {
     "count verb": (["count", "broken.cif", "--replace", "Cs=K"], "broken.cif"),
     "enumerate verb": (["enumerate", "Cs4PbBr6", "--replace", "Cs=K:99", "-o", "c"], "24 sites"),
     "cell": (["new", "c", "--host", "Cs4PbBr6", "--replace", "Cs=K:1", "--cell", "2 2"], "2 2"),
+    "absurd cell": (["count", "Cs4PbBr6", "--replace", "Cs=K:1", "--cell", "1000 1000 1000"], "100,000 atoms"),
     "preset": (
         ["new", "c", "--host", "Cs4PbBr6", "--replace", "Cs=K:1", "--preset", "papper"],
         "did you mean 'paper'?",
