@@ -78,7 +78,7 @@ def _smooth(least: int) -> int:
         n += 6
 
 
-def occupations(settings: Settings) -> dict[str, Any]:
+def smearing(settings: Settings) -> dict[str, Any]:
     """GPAW's name for a smearing."""
     if settings.ismear == -1:
         return {"name": "fermi-dirac", "width": settings.sigma}
@@ -192,7 +192,7 @@ class Calculator:
             gpts=self.grid,
             nbands=self.bands,
             maxiter=self.settings.nelm,
-            occupations=occupations(self.settings),
+            occupations=smearing(self.settings),
             convergence=convergence(self.settings, self.electrons),
             symmetry=gpaw_symmetry(self.operations),
             spinpol=self.settings.spins == 2,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kalloy.workflows.gpaw_engine.filling import fraction_below
 from kalloy.workflows.gpaw_engine.settings import Settings
 from kalloy.workflows.gpaw_engine.states import States
 
@@ -62,17 +63,3 @@ def energy_grid(states: States, settings: Settings) -> Array:
     low = settings.emin if settings.emin is not None else states.eigenvalues.min() - room
     high = settings.emax if settings.emax is not None else states.eigenvalues.max() + room
     return np.linspace(low, high, settings.nedos)
-
-
-def fraction_below(distance: Array, settings: Settings) -> Array:
-    """The part of a smeared level below E.
-
-    Parameters
-    ----------
-    distance : level minus E, eV, any shape.
-    """
-    from gpaw.occupations import fermi_dirac, methfessel_paxton
-
-    if settings.ismear == -1:
-        return np.asarray(fermi_dirac(distance, 0.0, settings.sigma)[0])
-    return np.asarray(methfessel_paxton(distance, 0.0, settings.sigma, max(settings.ismear, 0))[0])

@@ -19,11 +19,12 @@ from kalloy.workflows.gpaw_engine.calculator import (
     default_bands,
     electronic_steps,
     gpaw_symmetry,
-    occupations,
     read_states,
+    smearing,
     usable_operations,
     valence_electrons,
 )
+from kalloy.workflows.gpaw_engine.filling import fermi_level, fraction_below
 from kalloy.workflows.gpaw_engine.job import Job
 from kalloy.workflows.gpaw_engine.kpoints import Lines, Mesh, PointList
 from kalloy.workflows.gpaw_engine.states import ElectronicStep, IonicStep, States
@@ -89,7 +90,7 @@ class FixedDensity:
             kpts=self._computed[::-1],
             nbands=self.bands,
             maxiter=self.settings.nelm,
-            occupations=occupations(self.settings),
+            occupations=smearing(self.settings),
             symmetry=gpaw_symmetry(self.operations),
             convergence=convergence(self.settings, self.electrons, bands=self._converged_bands),
         )
@@ -131,15 +132,23 @@ class FixedDensity:
         yield from electronic_steps(self._calc.dft.iconverge(), self.electrons)
 
     def states(self, projected: bool) -> States:
-        """Eigenvalues and occupations on the points of KPOINTS, in its order."""
+        """Eigenvalues and occupations on the points of KPOINTS, in its order.
+
+        Lists and lines are filled by the weights that KPOINTS gives them, as in VASP; lines have equal ones.
+        """
         operations = self.operations if projected else None
         kept = read_states(self._calc, self._kept, self._kept_weights, operations)
+        eigenvalues, level = kept.eigenvalues[:, self._place], kept.fermi_level
+        occupations = kept.occupations[:, self._place]
+        if self.irreducible is None:
+            level = fermi_level(eigenvalues, self.weights, self.electrons, self.settings)
+            occupations = fraction_below(eigenvalues - level, self.settings)
         return States(
             points=self.points,
             weights=self.weights,
-            eigenvalues=kept.eigenvalues[:, self._place],
-            occupations=kept.occupations[:, self._place],
-            fermi_level=kept.fermi_level,
+            eigenvalues=eigenvalues,
+            occupations=occupations,
+            fermi_level=level,
             projections=None if kept.projections is None else kept.projections[:, self._place],
             averaged=None if kept.averaged is None else kept.averaged[:, self._place],
         )
