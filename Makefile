@@ -16,10 +16,10 @@ run: $(VENV)/engine.stamp
 	$(BIN)/kalloy run $(CAMPAIGN)
 
 test: $(VENV)/engine.stamp $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow" $(ARGS)
 
 test-all: $(VENV)/engine.stamp $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

@@ -107,10 +107,9 @@ def test_bands(case: Case) -> None:
     assert unsorted == truth["unsorted_bands_in_file"]
 
 
-def test_gaps_of_mesh_and_path_apart(case: Case) -> None:
-    _, truth, result = case
-    if "gap_scf_mesh_only" not in truth:
-        pytest.skip("no zero-weight k-points in this calculation")
+@pytest.mark.parametrize("name", [n for n, e in WITH_VASPRUN.items() if "gap_scf_mesh_only" in e["truth"]])
+def test_gaps_of_mesh_and_path_apart(name: str) -> None:
+    truth, result = WITH_VASPRUN[name]["truth"], read_result(REAL / name)
     assert result.gap.mesh is not None
     assert result.gap.path is not None
     assert result.gap.mesh.gap == pytest.approx(truth["gap_scf_mesh_only"], abs=1e-3)

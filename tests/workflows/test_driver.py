@@ -26,6 +26,8 @@ from kalloy.workflows.screening.ranking import rank
 from kalloy.workflows.steps import select, selected, selection_file
 from kalloy.workflows.submission.board import all_standings
 
+ONE_CAMPAIGN = pytest.mark.xdist_group("finished")
+"""They share one undisturbed campaign, whichever workers there are."""
 ONE_STEP = '\n[[step]]\nstages = ["dos", "bands"]\non = { host = true, lowest = 1 }\n'
 
 
@@ -79,6 +81,7 @@ def one_step(campaign: Campaign) -> Campaign:
     return Campaign(campaign.root)
 
 
+@ONE_CAMPAIGN
 def test_an_undisturbed_campaign_runs_everything_once(finished: Finished, kalloy: str) -> None:
     assert "to do: 3 × relax, 3 × static, 2 × dos, 2 × bands; 2 at a time" in finished.out
     again = start(kalloy, finished.root, finished.log)
@@ -87,6 +90,7 @@ def test_an_undisturbed_campaign_runs_everything_once(finished: Finished, kalloy
     assert len(ends) == len(set(ends)) == 10  # 3 relax, 3 static, 2 dos, 2 bands
 
 
+@ONE_CAMPAIGN
 def test_the_record_says_who_and_why(finished: Finished) -> None:
     campaign = Campaign(finished.root)
     second = selected(campaign, 2)
@@ -100,6 +104,7 @@ def test_the_record_says_who_and_why(finished: Finished) -> None:
     assert len(kpoints) == 1  # one path for the whole set
 
 
+@ONE_CAMPAIGN
 def test_the_report_is_self_contained(finished: Finished) -> None:
     campaign = Campaign(finished.root)
     page = (campaign.root / "report" / "index.html").read_text()
@@ -114,6 +119,7 @@ def test_the_report_is_self_contained(finished: Finished) -> None:
         assert {figure.with_suffix(s).exists() for s in (".pdf", ".png", ".csv")} == {True}
 
 
+@ONE_CAMPAIGN
 def test_the_index_is_only_an_index(copy: Campaign) -> None:
     campaign, index = copy, Index(copy)
     before = index.results()
@@ -206,6 +212,7 @@ def test_a_failure_stops_the_funnel_and_can_be_tried_again(campaign: Campaign, k
     assert [a.state for a in tried] == [State.FAILED, State.DONE]
 
 
+@ONE_CAMPAIGN
 def test_what_was_computed_differently_is_not_ranked(copy: Campaign, kalloy: str) -> None:
     campaign = copy
     vasprun = campaign.root / "K1/c1/static/a01/vasprun.xml"

@@ -14,6 +14,9 @@ from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.screening.ranking import rank
 from kalloy.workflows.steps import selected
 
+# One campaign for all of them, whichever workers there are.
+pytestmark = [pytest.mark.engine, pytest.mark.xdist_group("rocksalt")]
+
 POSCAR = """rock salt, Na Cl at the PBE lattice constant
 1.0
 0.00 2.85 2.85
@@ -38,7 +41,6 @@ def campaign(tmp_path_factory: pytest.TempPathFactory, kalloy: str) -> Campaign:
     return Campaign(folder / "c")
 
 
-@pytest.mark.engine
 def test_everything_is_done_and_converged(campaign: Campaign) -> None:
     results = Index(campaign).results()
     assert set(results) == {(m, s) for m in ("host", "K1/c1") for s in Stage}
@@ -51,7 +53,6 @@ def test_everything_is_done_and_converged(campaign: Campaign) -> None:
         assert result.parsed["warnings"] == []
 
 
-@pytest.mark.engine
 def test_the_physics_is_that_of_rock_salt(campaign: Campaign) -> None:
     host, alloy = rank(campaign, Index(campaign).results()).rows
     assert alloy.volume_change_percent is not None
@@ -65,7 +66,6 @@ def test_the_physics_is_that_of_rock_salt(campaign: Campaign) -> None:
     assert host.gap.source == "static mesh + dos mesh + bands path"
 
 
-@pytest.mark.engine
 def test_spectra_are_on_one_zero_of_energy(campaign: Campaign) -> None:
     """dos and bands run on static's density: at Γ, which all three hold, they give one VBM."""
     results = Index(campaign).results()
@@ -74,7 +74,6 @@ def test_spectra_are_on_one_zero_of_energy(campaign: Campaign) -> None:
         assert max(edges) - min(edges) < 2e-3
 
 
-@pytest.mark.engine
 def test_the_page_shows_host_and_winner(campaign: Campaign) -> None:
     page = (campaign.report / "index.html").read_text()
     assert page.count("<figure") == 3
@@ -87,7 +86,6 @@ def test_the_page_shows_host_and_winner(campaign: Campaign) -> None:
     assert second.path.space_group == "Fm-3m"
 
 
-@pytest.mark.engine
 def test_the_field_reads_what_the_engine_wrote(campaign: Campaign) -> None:
     from pymatgen.electronic_structure.bandstructure import BandStructureSymmLine
     from pymatgen.io.vasp.outputs import Vasprun
