@@ -147,9 +147,8 @@ def _vasp_mesh(path: Path) -> tuple[Mesh, Atoms, Array | None, int, Array, Array
     assert table
     kinds = [int(x) for x in re.findall(r"<rc><c>.*?</c><c>\s*(\d+)\s*</c>", table.group(1))]
     cell, positions = _varray("basis", initial.group(1)), _varray("positions", initial.group(1))
-    moments = None
-    if spins.group(1) == "2" and 'name="MAGMOM">' in head:
-        moments = np.array(_vector("MAGMOM", head[head.index("<parameters>") :]))
+    given = re.search(r'name="MAGMOM">(.*?)</v>', head[head.index("<parameters>") :])
+    moments = np.array([float(x) for x in given.group(1).split()]) if given and spins.group(1) == "2" else None
     n1, n2, n3 = (int(x) for x in _vector("divisions", head))
     s1, s2, s3 = _vector("usershift", head)
     mesh = Mesh((n1, n2, n3), (s1, s2, s3), generation.group(1) == "Gamma")
