@@ -65,6 +65,7 @@ def test_every_tag_has_one_meaning() -> None:
         ("ICHARG", 1.5),
         ("ICHARG", 12),
         ("ISMEAR", -4),
+        ("ISMEAR", -5),
         ("ISIF", 9),
         ("LORBIT", 2),
         ("NSW", -3),

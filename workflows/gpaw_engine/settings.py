@@ -214,8 +214,9 @@ class _Tags:
 
     def smearing(self) -> int:
         value = self.incar.get("ISMEAR", 1)
-        if isinstance(value, bool) or not isinstance(value, int) or not (value >= -1 or value == -5):
-            raise self.refuse("ISMEAR", "cannot be honoured by kalloy-gpaw", "choose -5, -1, 0, or a positive order")
+        if isinstance(value, bool) or not isinstance(value, int) or value < -1:
+            why = "needs tetrahedra, which kalloy-gpaw has not" if value == -5 else "cannot be honoured by kalloy-gpaw"
+            raise self.refuse("ISMEAR", why, "choose -1, 0, or a positive order, and SIGMA")
         return value
 
     def moments(self, atoms: int) -> tuple[float, ...] | None:
