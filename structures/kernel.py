@@ -1,27 +1,19 @@
 """The generator of ``enumeration``, compiled: the same choices in the same order, dozens of times as fast.
 
-For at most 64 sites and one species, and only where a C compiler is found: ``kernel.c`` is compiled at its first use
-(half a second) and kept in the user's cache. Without one, everything works and takes longer.
+For at most 64 sites and one species. ``kernel.c`` is compiled where that pays; without a C compiler everything works and
+takes longer.
 """
 
 from __future__ import annotations
 
-import os
-import platform
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator, Sequence
 from ctypes import CDLL, POINTER, Structure, byref, c_int32, c_int64, c_uint64
-from functools import cache
-from hashlib import sha256
-from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kalloy.compiled import library as load
 from kalloy.structures.enumeration import Operation
 from kalloy.structures.symmetry import Permutation
 
@@ -33,7 +25,6 @@ SITES = 64
 """What fits a machine word."""
 BATCH = 1 << 16
 """Configurations handed over at a time: a megabyte."""
-COMPILERS = ("cc", "gcc", "clang", "g++")
 
 Batch = tuple[NDArray[np.uint64], NDArray[np.int64]]
 """Choices of sites (of N sites the top one of N bits is site 0), and their degeneracies."""
@@ -148,62 +139,9 @@ def _at(array: NDArray[Any], kind: Any) -> Any:
     return array.ctypes.data_as(kind)
 
 
-# -- compiling ---------------------------------------------------------------
-
-
 def library(*, may_compile: bool = True) -> CDLL | None:
     """The compiled kernel; None where there is none and it may not or cannot be compiled."""
-    try:
-        path = _path()
-        if not path.exists():
-            if not may_compile:
-                return None
-            _compile(path)
-        return _loaded(path)
-    except (OSError, subprocess.SubprocessError):
-        return None
-
-
-@cache
-def _loaded(path: Path) -> CDLL:
-    kernel = CDLL(str(path))
-    kernel.start.restype = kernel.advance.restype = None
+    kernel = load("kalloy.structures", "kernel", may_compile=may_compile)
+    if kernel is not None:
+        kernel.start.restype = kernel.advance.restype = None
     return kernel
-
-
-def _path() -> Path:
-    """Where the kernel of this source and this kind of machine is kept; OSError where nothing can be."""
-    return _cache_folder() / f"kernel-{_key()}.so"
-
-
-@cache
-def _key() -> str:
-    kind = f"{platform.machine()} {platform.system()} {platform.libc_ver()}"
-    return sha256(f"{kind} {_source()}".encode()).hexdigest()[:16]
-
-
-@cache
-def _source() -> str:
-    return (files("kalloy.structures") / "kernel.c").read_text(encoding="utf-8")
-
-
-def _cache_folder() -> Path:
-    """The user's own folder for what can be made again; OSError where it belongs to someone else."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kalloy"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if folder.stat().st_uid != os.getuid():
-        raise OSError(f"{folder} belongs to someone else")
-    return folder
-
-
-def _compile(path: Path) -> None:
-    """Compile into a file that takes its name when it is whole; OSError or SubprocessError where it fails."""
-    compiler = next((found for name in COMPILERS if (found := shutil.which(name))), None)
-    if compiler is None:
-        raise OSError("no C compiler")
-    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-        code, made = Path(scratch) / "kernel.c", Path(scratch) / path.name
-        code.write_text(_source(), encoding="utf-8")
-        command = [compiler, "-x", "c", "-O3", "-std=c99", "-fPIC", "-shared", "-o", str(made), str(code)]
-        subprocess.run(command, check=True, capture_output=True, timeout=120)
-        made.replace(path)

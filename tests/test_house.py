@@ -9,8 +9,8 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 ALLOWED = {
-    "structures": {"kalloy.structures", "kalloy.errors"},
-    "parsers": {"kalloy.parsers", "kalloy.structures.crystal", "kalloy.errors"},
+    "structures": {"kalloy.structures", "kalloy.errors", "kalloy.compiled"},
+    "parsers": {"kalloy.parsers", "kalloy.structures.crystal", "kalloy.errors", "kalloy.compiled"},
     "workflows/gpaw_engine": {"kalloy.workflows.gpaw_engine", "kalloy.errors"},
     "workflows": {"kalloy.workflows", "kalloy.structures", "kalloy.parsers", "kalloy.errors", "kalloy.__version__"},
 }

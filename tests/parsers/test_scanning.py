@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kalloy import compiled
 from kalloy.parsers import scanner
 from kalloy.parsers.scanning import Layout, by_numpy, row_numbers
 from kalloy.parsers.source import MalformedError
@@ -62,13 +63,9 @@ def test_the_compiled_scanner_is_the_same(rows: list[str]) -> None:
 
 def test_without_a_compiler_numpy_does_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(scanner, "COMPILERS", ())
-    scanner._path.cache_clear()
-    try:
-        assert scanner.library() is None
-        assert not scanner.pays(scanner.COMPILING)
-    finally:
-        scanner._path.cache_clear()
+    monkeypatch.setattr(compiled, "COMPILERS", ())
+    assert scanner.library() is None
+    assert not scanner.pays(scanner.COMPILING)
 
 
 @few
