@@ -1,7 +1,7 @@
 """The generator of ``enumeration``, compiled: the same choices in the same order, dozens of times as fast.
 
-For at most 64 sites and one species. ``kernel.c`` is compiled where that pays; without a C compiler everything works and
-takes longer.
+For at most 64 sites and one species. ``kernel.c`` is compiled where that pays; without a C compiler everything works
+and takes longer.
 """
 
 from __future__ import annotations
