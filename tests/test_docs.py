@@ -1,0 +1,59 @@
+"""Docs stay true: links lead somewhere, commands exist, the JSON that is described is the JSON that comes out."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from kalloy.cli import VERBS, cli
+from kalloy.parsers.model import Vasprun
+from kalloy.parsers.result import Result
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+PAGES = [REPOSITORY / "README.md", REPOSITORY / "CONTRIBUTING.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_commands_and_their_options_exist(page: Path) -> None:
+    runner = CliRunner()
+    for line in re.findall(r"^\$? ?(kalloy [a-z].*)$", page.read_text(), re.MULTILINE):
+        words = shlex.split(re.split(r"  +|#|>", line)[0])
+        assert words[1] in VERBS, line
+        known = runner.invoke(cli, [words[1], "--help"]).output
+        for word in words[2:]:
+            assert not word.startswith("-") or re.search(rf"(^|\s){re.escape(word)}\b", known), line
+
+
+def test_the_json_of_parse_is_the_one_described() -> None:
+    table = (REPOSITORY / "docs/reading.md").read_text().split("| key |")[1].split("\n\n")[0]
+    described = [key for row in table.splitlines()[2:] for key in re.findall(r"`(\w+)`", row.split("|")[1])]
+    assert sorted(described) == sorted(Result("x", Vasprun()).to_json())
+
+
+def test_the_readmes_spec_is_valid(tmp_path: Path) -> None:
+    from kalloy.workflows.spec import load_spec
+
+    text = re.search(r"```toml\n(.*?)```", (REPOSITORY / "README.md").read_text(), re.DOTALL)
+    assert text
+    (tmp_path / "kalloy.toml").write_text(text[1])
+    assert load_spec(tmp_path / "kalloy.toml").calculation.incar == {"SIGMA": 0.02}
+
+
+@pytest.mark.parametrize(
+    "example", sorted((REPOSITORY / "examples").glob("*/kalloy.toml")), ids=lambda p: p.parent.name
+)
+def test_examples_can_be_opened(example: Path) -> None:
+    from kalloy.workflows.campaign import Campaign
+
+    assert len(Campaign(example.parent).members) > 1
