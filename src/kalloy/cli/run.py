@@ -25,6 +25,7 @@ def command(campaign: str, retry_failed: bool, take_over: bool) -> int:
     from kalloy.cli.progress import Progress, announce
     from kalloy.cli.rank import print_ranking
     from kalloy.workflows.campaign import Campaign
+    from kalloy.workflows.inputs.stage import Stage
     from kalloy.workflows.inputs.writing import warnings_of
     from kalloy.workflows.report.page import write_report
     from kalloy.workflows.submission.driver import drive, require_engine
@@ -44,6 +45,9 @@ def command(campaign: str, retry_failed: bool, take_over: bool) -> int:
             "not everything is done; `kalloy status` says why, `kalloy run --retry-failed` tries again", err=True
         )
         return 1
+    if Stage.STATIC not in opened.spec.stages:
+        click.echo("everything is done; nothing is ranked, for no step asks for 'static'")
+        return 0
     print_ranking(opened)
     click.echo(f"report: {write_report(opened)}")
     return 0
