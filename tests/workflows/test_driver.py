@@ -258,4 +258,5 @@ def test_vasp_without_potcars_is_refused_once(tmp_path: Path, kalloy: str) -> No
     )
     assert done.returncode == 2
     assert "VASP cannot start without a POTCAR" in done.stderr
+    assert "`kalloy write`" in done.stderr
     assert [p.name for p in (tmp_path / "c").iterdir()] == ["kalloy.toml"]

@@ -55,6 +55,17 @@ def test_the_chain_takes_structure_density_and_window(campaign: Campaign) -> Non
     assert (relax.folder / "kalloy-end.json").read_text() == ended
 
 
+def test_a_potcar_put_into_a_first_stage_serves_the_later_ones(campaign: Campaign) -> None:
+    relax, static = write(campaign, Stage.RELAX), write(campaign, Stage.STATIC)
+    (relax.folder / "POTCAR").write_text("the user's own\n")
+    (static.folder / "POTCAR.spec").write_text("Cs_sv\n")
+    assert execute(relax.folder) is Outcome.DONE
+    complete(static)
+    assert (static.folder / "POTCAR").read_text() == "the user's own\n"
+    taken = read_json(static.folder / "taken.json")["taken"]
+    assert [(t["what"], t["from"]) for t in taken] == [("structure", "relax/a01"), ("POTCAR", "relax/a01")]
+
+
 def test_a_claimed_attempt_is_left_alone(campaign: Campaign) -> None:
     relax = write(campaign, Stage.RELAX)
     assert claim(relax)

@@ -10,6 +10,7 @@ from kalloy.errors import CampaignError
 from kalloy.workflows.attempt import TAKEN, Attempt, Outcome, attempts, now
 from kalloy.workflows.files import hash_of, write_json, write_text
 from kalloy.workflows.inputs.incar import format_tag
+from kalloy.workflows.inputs.potcar import has_only_spec
 from kalloy.workflows.inputs.stage import Takes
 
 DENSITY_FILES = {"vasp": "CHGCAR", "gpaw": "gpaw.gpw"}
@@ -34,6 +35,9 @@ def complete(attempt: Attempt) -> None:
         parent = finished_parent(attempt, stage)
         source = f"{stage}/{parent.folder.name}"
         taken += [{"what": what, "from": source, **_take(attempt, parent, Takes(what))} for what in takes]
+        if has_only_spec(attempt.folder) and (parent.folder / "POTCAR").is_file():
+            copied = _copy(parent.folder / "POTCAR", attempt.folder / "POTCAR")
+            taken.append({"what": "POTCAR", "from": source, **copied})
     write_json(attempt.folder / TAKEN, {"schema": 1, "completed": now(), "taken": taken})
 
 

@@ -79,9 +79,12 @@ def require_engine(campaign: Campaign) -> None:
     """
     engine_command(campaign.command)
     if campaign.spec.calculation.engine == "vasp" and not has_library():
-        waiting = [s.attempt.folder for s in all_standings(campaign) if s.attempt and s.state in _OPEN]
-        bare = [folder for folder in waiting if has_only_spec(folder)]
-        if bare or not waiting:
+        found = [(s.state, s.attempt) for s in all_standings(campaign) if s.attempt]
+        # Later stages take the POTCAR of their parents.
+        bare = [
+            a.folder for state, a in found if state in _OPEN and not a.written["parents"] and has_only_spec(a.folder)
+        ]
+        if bare or not found:
             where = f"{bare[0]} and {len(bare) - 1} more" if bare else str(campaign.root)
             mend = "set PMG_VASP_PSP_DIR to your POTCAR library, or run `kalloy write` and put POTCARs there yourself"
             raise VaspInputError("VASP cannot start without a POTCAR", where=where, mend=mend)
