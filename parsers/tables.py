@@ -16,7 +16,7 @@ MOST_NUMBERS = 1 << 27
 
 _FIELD = re.compile(rb"<field[^<>]*>([^<]*)</field>")
 _ROW_OR_CLOSE = re.compile(rb"<([rv])>([^<]*)</\1>|</set>")
-_FEW = 24  # rows below which columns do not pay
+_LONG = 1 << 10  # bytes below which columns do not pay
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,10 @@ class TableBuilder:
         if self._fields is None:
             head, _, _ = piece.partition(self._opening)
             self._fields = tuple(name.decode("latin-1").strip() for name in _FIELD.findall(head))
-        count = piece.count(self._opening)
-        block = self._by_columns(piece, count) if count >= _FEW else None
+        # Counting the rows of a long piece costs as much as scanning them, so that is left to who needs it.
+        block = self._by_columns(piece) if len(piece) >= _LONG else None
         if block is None:
-            block = self._row_by_row(piece, count)
+            block = self._row_by_row(piece, piece.count(self._opening))
         if len(block):
             if self._blocks and block.shape[1] != self._blocks[0].shape[1]:
                 raise MalformedError(f"rows of {self._blocks[0].shape[1]} and of {block.shape[1]} numbers in one table")
@@ -106,7 +106,7 @@ class TableBuilder:
             raise MalformedError("rows of unequal length in one table")
         return np.array(rows, dtype=float).reshape(len(rows), max(widths, default=0))
 
-    def _by_columns(self, piece: bytes, count: int) -> Floats | None:
+    def _by_columns(self, piece: bytes) -> Floats | None:
         """All rows at once by their columns, or None where the piece is not written so."""
         first = piece.find(self._opening)
         layout = self._layout or Layout.of(_line_at(piece, first), self._tag)
@@ -114,7 +114,7 @@ class TableBuilder:
             return None
         text = np.frombuffer(piece, dtype=np.uint8)
         runs = _runs(text, layout)
-        if sum(stop - start for start, stop in runs) != count * layout.stride:
+        if not runs or self._rows_outside(piece, runs):
             return None
         lines = np.concatenate([text[start:stop] for start, stop in runs]).reshape(-1, layout.stride)
         if not _all_close(lines, layout):
@@ -122,6 +122,12 @@ class TableBuilder:
         self._layout = layout
         self._count_breaks(piece, runs, layout.stride)
         return scan_rows(lines, layout)
+
+    def _rows_outside(self, piece: bytes, runs: list[tuple[int, int]]) -> bool:
+        """Whether a row opens between the runs, where it would be overlooked."""
+        starts, stops = zip(*runs, strict=True)
+        gaps = zip((0, *stops), (*starts, len(piece)), strict=True)
+        return any(piece.find(self._opening, start, stop) >= 0 for start, stop in gaps)
 
     def _count_breaks(self, piece: bytes, runs: list[tuple[int, int]], stride: int) -> None:
         row, previous = self._rows, 0
