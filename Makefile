@@ -11,9 +11,9 @@ export OPENBLAS_NUM_THREADS := 1
 .DELETE_ON_ERROR:
 
 run: $(VENV)/engine.stamp
-	@mkdir -p $(CAMPAIGN)
-	@test -f $(CAMPAIGN)/kalloy.toml || cp examples/cs4pbbr6-one-k/kalloy.toml $(CAMPAIGN)/
-	$(BIN)/kalloy run $(CAMPAIGN)
+	@mkdir -p "$(CAMPAIGN)"
+	@test -f "$(CAMPAIGN)/kalloy.toml" || cp examples/cs4pbbr6-one-k/kalloy.toml "$(CAMPAIGN)/"
+	$(BIN)/kalloy run "$(CAMPAIGN)"
 
 test: $(VENV)/engine.stamp $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow" $(ARGS)
