@@ -168,15 +168,36 @@ def _kill_the_jobs(campaign: Campaign) -> None:
 
 def test_an_interrupt_ends_the_jobs_too(campaign: Campaign, kalloy: str, tmp_path: Path) -> None:
     process = start(kalloy, one_step(campaign).root, tmp_path / "log", STANDIN_SECONDS="20")
-    deadline = time.monotonic() + 60
-    while not any(s.state is State.RUNNING for s in all_standings(campaign)):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    _wait_for_runners(campaign, 1)
     os.kill(process.pid, signal.SIGINT)
     out = finish(process)
     assert process.returncode == 130
     assert "type the same command again" in out
     assert not any(s.state is State.RUNNING for s in all_standings(campaign))
+
+
+def test_an_interrupt_ends_what_an_earlier_driver_left(campaign: Campaign, kalloy: str, tmp_path: Path) -> None:
+    first = start(kalloy, one_step(campaign).root, tmp_path / "log", STANDIN_SECONDS="30")
+    _wait_for_runners(campaign, 2)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.communicate()
+    assert any(s.state is State.RUNNING for s in all_standings(campaign))
+    second = start(kalloy, campaign.root, tmp_path / "log", STANDIN_SECONDS="30")
+    while not (campaign.root / "driver.lock").read_text().count(f'"pid": {second.pid},'):
+        time.sleep(0.1)
+    os.kill(second.pid, signal.SIGTERM)
+    finish(second)
+    deadline = time.monotonic() + 30
+    while any(s.state is State.RUNNING for s in all_standings(campaign)):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def _wait_for_runners(campaign: Campaign, count: int) -> None:
+    deadline = time.monotonic() + 60
+    while sum(s.state is State.RUNNING for s in all_standings(campaign)) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_a_second_driver_is_told_whose_the_campaign_is(campaign: Campaign, kalloy: str, tmp_path: Path) -> None:

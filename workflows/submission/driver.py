@@ -18,7 +18,7 @@ from kalloy.workflows.lock import driver_lock
 from kalloy.workflows.steps import Selection, select
 from kalloy.workflows.submission.batch import Batch, new_batch
 from kalloy.workflows.submission.board import Standing, all_standings, standings
-from kalloy.workflows.submission.schedulers.local import Job, LocalScheduler
+from kalloy.workflows.submission.schedulers.local import Job, LocalScheduler, end_group
 
 _OPEN = (State.READY, State.BLOCKED)
 POLL = 0.5
@@ -58,15 +58,31 @@ def drive(campaign: Campaign, watcher: Watcher, *, retry_failed: bool = False, t
     """
     require_engine(campaign)
     with driver_lock(campaign.root):
-        for step in range(1, len(campaign.spec.step) + 1):
-            selection = select(campaign, step)
-            watcher.selected(selection)
-            _prepare(campaign, selection, retry_failed)
-            if not _Step(campaign, selection, watcher, take_over).run():
-                Index(campaign).collect()
-                return False
-        Index(campaign).collect()
+        try:
+            return _drive(campaign, watcher, retry_failed, take_over)
+        except (KeyboardInterrupt, SystemExit):
+            _end_left_behind(campaign)
+            raise
+
+
+def _drive(campaign: Campaign, watcher: Watcher, retry_failed: bool, take_over: bool) -> bool:
+    for step in range(1, len(campaign.spec.step) + 1):
+        selection = select(campaign, step)
+        watcher.selected(selection)
+        _prepare(campaign, selection, retry_failed)
+        if not _Step(campaign, selection, watcher, take_over).run():
+            Index(campaign).collect()
+            return False
+    Index(campaign).collect()
     return True
+
+
+def _end_left_behind(campaign: Campaign) -> None:
+    """Whoever stops a driver means the jobs that an earlier, killed one left running here as well."""
+    for standing in all_standings(campaign):
+        owner = standing.attempt.owner if standing.attempt and standing.state is State.RUNNING else None
+        if owner and not is_elsewhere(owner) and (campaign.batches / owner["tag"]).is_dir():
+            end_group(owner["group"])
 
 
 def require_engine(campaign: Campaign) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 import time
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
 
 import click
@@ -50,6 +51,7 @@ class Progress:
         self._beat = time.monotonic()
         self._began = time.monotonic()
         self._live = sys.stderr.isatty()
+        self._stopped = 0
 
     def __enter__(self) -> Progress:
         return self
@@ -58,6 +60,18 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._clear()
+
+    def stop(self, number: int, frame: FrameType | None) -> None:
+        """A signal's handler: end the driver and its jobs with it."""
+        self._stopped = number
+        self._end_if_stopped()
+
+    def _end_if_stopped(self) -> None:
+        # Asked again at every look: an exception that is raised while Python runs a finaliser is lost.
+        if self._stopped == signal.SIGINT:
+            raise KeyboardInterrupt
+        if self._stopped:
+            sys.exit(128 + self._stopped)
 
     def selected(self, selection: Selection) -> None:
         """A step begins."""
@@ -69,6 +83,7 @@ class Progress:
 
     def look(self, found: list[Standing]) -> None:
         """Print what changed since the last look, and what runs."""
+        self._end_if_stopped()
         first = not self._last
         for standing in found:
             before = self._last.get(standing.label)

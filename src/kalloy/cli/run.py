@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import signal
-import sys
 from pathlib import Path
-from types import FrameType
 
 import click
 
@@ -30,15 +28,16 @@ def command(campaign: str, retry_failed: bool, take_over: bool) -> int:
     from kalloy.workflows.report.page import write_report
     from kalloy.workflows.submission.driver import drive, require_engine
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means: go on
-            signal.signal(number, _stop)
     opened = Campaign(Path(campaign))
+    progress = Progress(opened)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means: go on
+            signal.signal(number, progress.stop)
     require_engine(opened)
     for line in warnings_of(opened):
         click.echo(f"warning: {line}", err=True)
     announce(opened)
-    with Progress(opened) as progress:
+    with progress:
         done = drive(opened, progress, retry_failed=retry_failed, take_over=take_over)
     if not done:
         click.echo(
@@ -51,8 +50,3 @@ def command(campaign: str, retry_failed: bool, take_over: bool) -> int:
     print_ranking(opened)
     click.echo(f"report: {write_report(opened)}")
     return 0
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    """End as Ctrl-C does: the driver's jobs are ended with it."""
-    sys.exit(128 + number)

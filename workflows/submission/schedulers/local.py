@@ -46,12 +46,13 @@ class LocalScheduler:
         """End every job of this driver, gently first."""
         for sign in (signal.SIGTERM, signal.SIGKILL):
             for job in self.running():
-                _signal_group(self._started[job].pid, sign)
+                end_group(self._started[job].pid, sign)
             deadline = time.monotonic() + PATIENCE
             while self.running() and time.monotonic() < deadline:
                 time.sleep(0.1)
 
 
-def _signal_group(group: int, sign: signal.Signals) -> None:
+def end_group(group: int, sign: signal.Signals = signal.SIGTERM) -> None:
+    """Signal every process of a job."""
     with suppress(ProcessLookupError):  # it may have ended between the look and the signal
         os.killpg(group, sign)
