@@ -64,6 +64,10 @@ class AgreementError(KalloyError):
     """Results that were not computed alike and must not be compared."""
 
 
+class AverageError(KalloyError):
+    """An average or a thermodynamic figure that what is computed cannot carry."""
+
+
 class CampaignError(KalloyError):
     """A campaign folder whose files contradict each other."""
 
