@@ -53,11 +53,11 @@ def test_sods_own_sums_give_our_figures(toy: Toy, tmp_path: Path) -> None:
         z = [g * (-(e - lowest) / (KB * kelvin)).exp() for g, e in zip(omega, energies, strict=True)]
         p = [w / sum(z) for w in z]
         energy = sum(w * e for w, e in zip(p, energies, strict=True))
-        free = lowest - KB * kelvin * sum(z).ln()
-        close = {"rel": 1e-5, "abs": 1e-6}  # its Boltzmann constant has six digits
-        assert ensemble.energy(float(kelvin)) == pytest.approx(float(energy), **close)
-        assert ensemble.free_energy(float(kelvin)) == pytest.approx(float(free), **close)
-        assert ensemble.entropy(float(kelvin)) == pytest.approx(float((energy - free) / kelvin), **close)
+        free = lowest - KB * kelvin * sum(z, Decimal(0)).ln()
+        # Its Boltzmann constant has six digits.
+        assert ensemble.energy(float(kelvin)) == pytest.approx(float(energy), rel=1e-5, abs=1e-6)
+        assert ensemble.free_energy(float(kelvin)) == pytest.approx(float(free), rel=1e-5, abs=1e-6)
+        assert ensemble.entropy(float(kelvin)) == pytest.approx(float((energy - free) / kelvin), rel=1e-5, abs=1e-6)
         mean = float(sum(w * row[0] for w, row in zip(p, data, strict=True)))
         assert ensemble.average(volumes, float(kelvin)).value == pytest.approx(mean, rel=1e-6)
 

@@ -90,8 +90,9 @@ def lower_hull(fractions: ArrayLike, energies: ArrayLike) -> NDArray[np.int64]:
     # A point far above keeps qhull from meeting points on one line; energies are scaled to the fractions'.
     heights = (y[order] - y[order].min()) / (np.ptp(y[order]) or 1.0)
     points = np.column_stack([np.append(x[order], 0.5), np.append(heights, 10.0)])
-    corners = [int(i) for i in ConvexHull(points).vertices if i < len(order)]
-    return order[sorted(corners)]
+    hull = ConvexHull(points)
+    facing_down = hull.equations[:, 1] < 0  # the outward normal of each edge
+    return order[np.unique(hull.simplices[facing_down])]
 
 
 def above_hull(fractions: ArrayLike, energies: ArrayLike) -> Floats:
