@@ -2,52 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from kalloy.errors import InputError, nearest
+from kalloy.errors import InputError, SpecError, nearest
 from kalloy.structures.configuration import Configuration, ConfigurationSpace
 from kalloy.structures.crystal import Crystal
 from kalloy.structures.host import Host, bundled_hosts, load_host
 from kalloy.structures.substitution import Substitution
 from kalloy.workflows.inputs.preset import Preset, load_preset
 from kalloy.workflows.inputs.stage import Stage
+from kalloy.workflows.members import Kind, Member
 from kalloy.workflows.spec import On, Spec, SubstitutionTable, load_spec
 
 SPEC_FILE = "kalloy.toml"
 HOST = "host"
 MEMBER_LIMIT = 20_000
 """More members than this are refused: nobody computes them all."""
-
-
-@dataclass(frozen=True)
-class Member:
-    """One structure that a campaign computes."""
-
-    label: str
-    """``host`` or a configuration's ``K03/c12``; also its folder in the campaign."""
-    crystal: Crystal
-    """Unrelaxed; atoms of one element together, elements in the order of POSCAR."""
-    degeneracy: int
-    """Arrangements of the sublattice that are equivalent to this one; 1 for the host."""
-    identity: str
-    """Hash of occupation and cell: what says that a folder belongs to this member."""
-    space_group: str
-    """Of the unrelaxed structure, Hermann–Mauguin."""
-    configuration: Configuration | None
-    """None for the host."""
-
-    @property
-    def is_host(self) -> bool:
-        """Whether nothing is substituted."""
-        return self.configuration is None
-
-    @property
-    def content(self) -> str:
-        """``K03``; the host is a content of its own."""
-        return self.label.split("/")[0]
 
 
 class Campaign:
@@ -66,6 +38,8 @@ class Campaign:
                 raise InputError(f"no {SPEC_FILE} in '{root}'", mend="name a campaign folder, or make one: kalloy new")
             spec = load_spec(root / SPEC_FILE)
         self.spec = spec
+        if len(spec.step) > len(spec.written) or spec.references or any(t.end_member for t in spec.substitution):
+            raise SpecError("[noise], [variants], [references] and end_member are not computed yet")
         self.preset: Preset = load_preset(spec.calculation.preset, root)
         self.host: Host = load_host(self._host_source, spec.host.cell)
         self.space = ConfigurationSpace(self.host, [_substitution(t) for t in spec.substitution])
@@ -98,7 +72,12 @@ class Campaign:
     @cached_property
     def _host_member(self) -> Member:
         crystal = _in_poscar_order(self.host.crystal)
-        return Member(HOST, crystal, 1, self.host.identity, self.host.space_group.symbol, None)
+        return Member(HOST, crystal, 1, self.host.identity, self.host.space_group.symbol, None, Kind.HOST)
+
+    @property
+    def configurations(self) -> list[Member]:
+        """The members that are ranked, in enumeration order."""
+        return [m for m in self.members.values() if m.is_ranked]
 
     def member(self, label: str) -> Member:
         """The member of that label; the nearest known one is named where there is none."""
@@ -164,6 +143,7 @@ def _configuration_member(configuration: Configuration) -> Member:
         configuration.identity,
         configuration.space_group.symbol,
         configuration,
+        Kind.CONFIGURATION,
     )
 
 

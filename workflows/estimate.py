@@ -5,7 +5,9 @@ from __future__ import annotations
 from kalloy.workflows.attempt import State
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.inputs.stage import Stage
+from kalloy.workflows.members import Kind
 from kalloy.workflows.spec import On
+from kalloy.workflows.spec_members import NoiseTable, VariantsTable, how_many
 from kalloy.workflows.submission.board import standings
 
 GROWTH = 2.5
@@ -20,15 +22,20 @@ def calculations(campaign: Campaign) -> dict[str, int]:
         for stage in table.stages:
             mine = [s for s in found if s.stage is stage]
             open_ = sum(s.state is not State.DONE for s in mine) if mine else _expected(campaign, table.on)
-            left[stage.value] = open_
+            left[stage.value] = left.get(stage.value, 0) + open_
     return left
 
 
-def _expected(campaign: Campaign, on: On | str) -> int:
+def _expected(campaign: Campaign, on: On | NoiseTable | VariantsTable | str) -> int:
+    contents = len({m.content for m in campaign.configurations})
+    if isinstance(on, NoiseTable):
+        return how_many(on.duplicate, contents) + how_many(on.rattle, contents)
+    if isinstance(on, VariantsTable):
+        return 2 * how_many(on.cells, contents)
     if not isinstance(on, On):
         return len(campaign.members)
-    contents = {m.content for m in campaign.members.values() if not m.is_host}
-    return on.host + on.lowest * len(contents) + len(on.members)
+    references = sum(m.kind is Kind.REFERENCE for m in campaign.members.values())
+    return on.host + on.references * references + on.lowest * contents + len(on.members)
 
 
 def minutes(campaign: Campaign) -> float | None:

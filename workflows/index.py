@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from kalloy import __version__
 from kalloy.errors import CampaignError
 from kalloy.workflows.attempt import END, attempts
-from kalloy.workflows.campaign import Campaign, Member
+from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.files import hash_of
 from kalloy.workflows.inputs.stage import Stage
+from kalloy.workflows.members import Member
 from kalloy.workflows.results import CampaignResult, parse_attempt, require_identity
 
 _SCHEMA = """

@@ -9,9 +9,9 @@ from typing import Any
 from kalloy.errors import CampaignError, ParseError
 from kalloy.structures.crystal import Crystal
 from kalloy.workflows.attempt import Attempt, Outcome
-from kalloy.workflows.campaign import Member
 from kalloy.workflows.files import hash_of
 from kalloy.workflows.inputs.stage import Stage
+from kalloy.workflows.members import Member
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    BaseModel,
     ConfigDict,
     Field,
     StrictFloat,
@@ -23,14 +22,11 @@ from pydantic import (
 from kalloy.errors import SpecError
 from kalloy.workflows.inputs.preset import Tag, TagName
 from kalloy.workflows.inputs.stage import Stage
+from kalloy.workflows.spec_members import DerivedStep, NoiseTable, References, Table, VariantsTable
 from kalloy.workflows.validation import complaint, explain, place_of, read_user_text
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
-class HostTable(_Table):
+class HostTable(Table):
     """``[host]``: the crystal and the cell that is computed."""
 
     structure: str
@@ -38,13 +34,15 @@ class HostTable(_Table):
     cell: str = "given"
 
 
-class SubstitutionTable(_Table):
+class SubstitutionTable(Table):
     """``[[substitution]]``: what is replaced, with what, how many."""
 
     replace: str
     with_: str = Field(alias="with")
     count: StrictInt | Annotated[list[StrictInt], Field(min_length=1)] | Literal["all"] | None = None
     fraction: StrictFloat | Annotated[list[StrictFloat], Field(min_length=1)] | None = None
+    end_member: bool = False
+    """Whether the fully substituted crystal is computed too, for mixing energies."""
 
     @model_validator(mode="after")
     def _one_amount(self) -> SubstitutionTable:
@@ -53,7 +51,7 @@ class SubstitutionTable(_Table):
         return self
 
 
-class CalculationTable(_Table):
+class CalculationTable(Table):
     """``[calculation]``: which settings, which engine, on which machine."""
 
     preset: str
@@ -68,29 +66,31 @@ class CalculationTable(_Table):
         return {name.upper(): value for name, value in tags.items()}
 
 
-class On(_Table):
+class On(Table):
     """Whom a step is for: the host, the k configurations of lowest energy, and members named one by one."""
 
     host: bool = False
+    references: bool = False
+    """The phases of ``[references]`` and the fully substituted end members."""
     lowest: int = Field(default=0, ge=0)
     """How many configurations of lowest energy *of each content*, by the static energies of the earlier steps."""
     members: list[str] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _somebody(self) -> On:
-        if not (self.host or self.lowest or self.members):
+        if not (self.host or self.references or self.lowest or self.members):
             raise ValueError('is nobody: say host = true, lowest = 1, members = ["K1/c1"], or on = "all"')
         return self
 
 
-class StepTable(_Table):
+class StepTable(Table):
     """``[[step]]``: one turn of the funnel."""
 
     stages: list[Stage] = Field(min_length=1)
     on: Literal["all"] | On = "all"
 
 
-class SiteTable(_Table):
+class SiteTable(Table):
     """``[site.NAME]``: everything about one machine."""
 
     scheduler: Literal["local"] = "local"
@@ -102,7 +102,7 @@ class SiteTable(_Table):
     """Tags that belong to the machine: NCORE, KPAR."""
 
 
-class ReferenceValues(_Table):
+class ReferenceValues(Table):
     """What is known of one structure, to be shown beside the results."""
 
     gap_eV: float | None = None
@@ -110,7 +110,7 @@ class ReferenceValues(_Table):
     volume_change_percent: float | None = None
 
 
-class ReferenceTable(_Table):
+class ReferenceTable(Table):
     """``[reference]``: values to stand beside the results; never used in any of them."""
 
     name: str
@@ -119,20 +119,25 @@ class ReferenceTable(_Table):
     note: str = ""
 
 
-class Spec(_Table):
+class Spec(Table):
     """A whole kalloy.toml."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=False)
 
     host: HostTable
     substitution: list[SubstitutionTable] = Field(min_length=1)
     calculation: CalculationTable
-    step: list[StepTable] = Field(min_length=1)
+    written: list[StepTable] = Field(min_length=1, alias="step")
+    noise: NoiseTable = NoiseTable()
+    variants: VariantsTable = VariantsTable()
+    references: References = Field(default_factory=dict)
     site: dict[str, SiteTable] = Field(default_factory=dict)
     reference: ReferenceTable | None = None
 
     @model_validator(mode="after")
     def _steps_in_order(self) -> Spec:
         seen: set[Stage] = set()
-        for table in self.step:
+        for table in self.written:
             for stage in table.stages:
                 if missing := [p for p in stage.parents if p not in seen and p not in stage.optional_parents]:
                     raise ValueError(f"step asks for '{stage}' before its parent '{missing[0]}': put that stage first")
@@ -148,14 +153,27 @@ class Spec(_Table):
     @model_validator(mode="after")
     def _everybody_has_parents(self) -> Spec:
         """Whom a step is for must have had the parent stages in an earlier one."""
-        for number, table in enumerate(self.step, 1):
-            earlier = [(t.on, stage) for t in self.step[: number - 1] for stage in t.stages]
+        for number, table in enumerate(self.written, 1):
+            earlier = [(t.on, stage) for t in self.written[: number - 1] for stage in t.stages]
             if isinstance(table.on, On) and table.on.lowest and Stage.STATIC not in [stage for _, stage in earlier]:
                 raise ValueError(f"step {number} cannot choose the lowest: nothing has a static energy yet")
             for parent in {p for stage in table.stages for p in stage.parents if p not in table.stages}:
                 for on in [on for on, stage in earlier if stage is parent]:
                     if (who := _left_out(table.on, on)) is not None:
                         raise ValueError(f"step {number} is for {who}, which no earlier step takes through '{parent}'")
+        return self
+
+    @model_validator(mode="after")
+    def _derived_members_have_parents(self) -> Spec:
+        """What depends on the lowest needs energies, and a cell to take needs a relaxation."""
+        if (self.noise.duplicate or self.noise.rattle) and Stage.STATIC not in self.stages:
+            raise ValueError("[noise] needs a step with 'static': it is measured in static energies")
+        if self.noise.rattle and Stage.RELAX not in self.stages:
+            raise ValueError("[noise] rattle needs a step with 'relax': it repeats that")
+        if self.variants.cells:
+            for stage in (Stage.RELAX, Stage.STATIC):
+                if not any(stage in t.stages and _is_for_host(t.on) for t in self.written):
+                    raise ValueError(f"[variants] needs a step that takes the host through '{stage}'")
         return self
 
     @property
@@ -166,7 +184,18 @@ class Spec(_Table):
     @property
     def stages(self) -> list[Stage]:
         """Every stage of every step, in order."""
-        return [stage for table in self.step for stage in table.stages]
+        return [stage for table in self.written for stage in table.stages]
+
+    @property
+    def step(self) -> list[StepTable | DerivedStep]:
+        """The steps as written, then those that ``[noise]`` and ``[variants]`` imply."""
+        energies = tuple(stage for stage in self.stages if stage in (Stage.RELAX, Stage.STATIC))
+        implied = []
+        if self.noise.duplicate or self.noise.rattle:
+            implied.append(DerivedStep(self.noise, energies))
+        if self.variants.cells:
+            implied.append(DerivedStep(self.variants, (Stage.STATIC,)))
+        return [*self.written, *implied]
 
 
 def _left_out(on: On | str, earlier: On | str) -> str | None:
@@ -180,6 +209,10 @@ def _left_out(on: On | str, earlier: On | str) -> str | None:
     if on.lowest > earlier.lowest:
         return f"the {on.lowest} lowest"
     return next((m for m in on.members if m not in earlier.members and not (m == "host" and earlier.host)), None)
+
+
+def _is_for_host(on: On | str) -> bool:
+    return not isinstance(on, On) or on.host or "host" in on.members
 
 
 def load_spec(path: Path) -> Spec:

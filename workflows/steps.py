@@ -15,6 +15,7 @@ from kalloy.workflows.inputs.kpoints import BandPath, band_path
 from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.screening.ranking import Ranking, rank
 from kalloy.workflows.spec import On, StepTable
+from kalloy.workflows.spec_members import DerivedStep
 
 
 @dataclass(frozen=True)
@@ -122,8 +123,10 @@ def finished(campaign: Campaign, member: str, stage: Stage) -> Attempt | None:
     return done[-1] if done else None
 
 
-def _needs_energies(table: StepTable) -> bool:
+def _needs_energies(table: StepTable | DerivedStep) -> bool:
     """For the choice of the lowest, and for the band path, which is the winner's."""
+    if isinstance(table, DerivedStep):
+        return table.on.needs_energies
     return (isinstance(table.on, On) and table.on.lowest > 0) or any(s.is_on_a_path for s in table.stages)
 
 

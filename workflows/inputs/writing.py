@@ -10,12 +10,13 @@ from typing import Any
 from kalloy.errors import CampaignError
 from kalloy.structures.crystal import Crystal
 from kalloy.workflows.attempt import WRITTEN, Attempt, attempts, now
-from kalloy.workflows.campaign import Campaign, Member
+from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.files import hash_of, write_json, write_text
 from kalloy.workflows.inputs import incar, potcar
 from kalloy.workflows.inputs.kpoints import BandPath, mesh_kpoints, mesh_warnings
 from kalloy.workflows.inputs.preset import LineSettings, MeshSettings
 from kalloy.workflows.inputs.stage import Stage
+from kalloy.workflows.members import Member
 
 MEMBER_FILE = "member.json"
 

@@ -105,7 +105,7 @@ def _facts(campaign: Campaign, results: Mapping[tuple[str, Stage], CampaignResul
     return [
         ("host", f"{host.name}, {campaign.formula}, {host.space_group.symbol}; {host.source}"),
         ("cell", f"{host.cell}: {len(host.crystal)} atoms, {campaign.space.sites} sites to substitute"),
-        ("configurations", f"{len(campaign.members) - 1} symmetry-distinct"),
+        ("configurations", f"{len(campaign.configurations)} symmetry-distinct"),
         ("calculations", f"{done} of {len(results)} done and converged by their own criteria"),
         ("engine", ", ".join(engines)),
         ("preset", f"{campaign.spec.calculation.preset} ({campaign.preset.dated}): {campaign.preset.summary}"),

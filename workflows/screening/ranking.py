@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from kalloy.errors import AgreementError
-from kalloy.workflows.campaign import HOST, Campaign, Member
+from kalloy.workflows.campaign import HOST, Campaign
 from kalloy.workflows.inputs.stage import Stage
+from kalloy.workflows.members import Member
 from kalloy.workflows.results import CampaignResult
 from kalloy.workflows.screening.agreement import OF_THE_COMPOSITION, require_agreement
 from kalloy.workflows.screening.gaps import READ_FROM, MemberGap, member_gap
@@ -94,6 +95,8 @@ def rank(campaign: Campaign, results: Results) -> Ranking:
     AgreementError
         Where nothing has a static energy yet, or results were not computed alike (with a table of who differs).
     """
+    compared = {m.label for m in campaign.members.values() if m.is_ranked or m.is_host}
+    results = {(m, stage): r for (m, stage), r in results.items() if m in compared}
     statics = {m: r for (m, stage), r in results.items() if stage is Stage.STATIC}
     if not statics:
         raise AgreementError("nothing has a static energy yet", mend="run the campaign; the spec must ask for 'static'")
@@ -102,7 +105,7 @@ def rank(campaign: Campaign, results: Results) -> Ranking:
     host = _host_row(campaign, results)
     units = campaign.host.crystal.formula_units
     rows = [host] if host else []
-    for content in dict.fromkeys(m.content for m in campaign.members.values() if not m.is_host):
+    for content in dict.fromkeys(m.content for m in campaign.members.values() if m.is_ranked):
         rows += _ranked_content(campaign, content, results, usable, host, units)
     return Ranking(tuple(rows), units)
 
@@ -124,7 +127,7 @@ def _ranked_content(
     host: Ranked | None,
     units: int,
 ) -> list[Ranked]:
-    members = [m for m in campaign.members.values() if m.content == content]
+    members = [m for m in campaign.members.values() if m.is_ranked and m.content == content]
     ordered = sorted((m for m in members if m.label in usable), key=lambda m: _energy(usable[m.label]))
     lowest = _energy(usable[ordered[0].label]) if ordered else 0.0
     rows = [_row(m, results, i, lowest, units, host) for i, m in enumerate(ordered, 1)]

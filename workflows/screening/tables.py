@@ -88,7 +88,7 @@ def doubts(campaign: Campaign, ranking: Ranking, results: Mapping[tuple[str, Sta
     missing = sum(row.rank is None for row in ranking.rows if row.member != HOST)
     if missing:
         lines.append(
-            f"{missing} of {len(campaign.members) - 1} configurations are not ranked: the lowest may be among them"
+            f"{missing} of {len(campaign.configurations)} configurations are not ranked: the lowest may be among them"
         )
     lines += _changed_files(results)
     lines += [f"{row.member} {row.note}" for row in ranking.rows if row.note]

@@ -60,11 +60,10 @@ def _standing(campaign: Campaign, member: str, stage: Stage, step: int) -> Stand
 
 
 def _missing_parents(campaign: Campaign, member: str, stage: Stage) -> Iterator[str]:
-    for parent in stage.parents:
-        if parent in campaign.spec.stages:
-            tried = attempts(campaign.calculation(member, parent))
-            if not any((end := a.end) and end["outcome"] == Outcome.DONE for a in tried):
-                yield parent.value
+    for parent in campaign.member(member).parents(stage, campaign.spec.stages):
+        tried = attempts(campaign.calculation(parent.member, parent.stage))
+        if not any((end := a.end) and end["outcome"] == Outcome.DONE for a in tried):
+            yield parent.stage.value if parent.member == member else f"{parent.member} {parent.stage}"
 
 
 def tally(found: list[Standing]) -> str:

@@ -31,7 +31,7 @@ def command(
     from kalloy.workflows.inputs.writing import warnings_of
 
     campaign = new_campaign(folder, host, replacements, cell=cell, preset=preset, engine=engine, dry_run=dry_run)
-    made, configurations = campaign.host, len(campaign.members) - 1
+    made, configurations = campaign.host, len(campaign.configurations)
     click.echo(
         f"{folder}: {made.name} ({campaign.formula}, {made.space_group.symbol}), "
         f"{configurations} symmetry-distinct configurations on {campaign.space.sites} sites"

@@ -31,7 +31,7 @@ def announce(campaign: Campaign) -> None:
     left = {stage: n for stage, n in calculations(campaign).items() if n}
     click.echo(
         f"{campaign.root}: {host.name}, {campaign.formula} ({host.space_group.symbol}), host and "
-        f"{len(campaign.members) - 1} configurations; {how}"
+        f"{len(campaign.configurations)} configurations; {how}"
     )
     if not left:
         click.echo("every calculation is done")
