@@ -6,6 +6,7 @@ import importlib.util
 import shutil
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -35,6 +36,36 @@ def kalloy() -> str:
 def standin() -> str:
     """The command of the stand-in engine."""
     return f"{sys.executable} {STANDIN}"
+
+
+@pytest.fixture(autouse=True)
+def _no_library_of_the_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests see no POTCAR library but their own, whatever this machine or its .pmgrc.yaml names."""
+    from pymatgen.core import SETTINGS
+
+    for name in ("PMG_VASP_PSP_DIR", "PMG_DEFAULT_FUNCTIONAL", "PMG_VASP_PSP_SUB_DIRS"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delitem(SETTINGS, name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def standin_potcars() -> ModuleType:
+    """The module that writes libraries of stand-in POTCARs."""
+    spec = importlib.util.spec_from_file_location("standin_potcars", STANDIN.with_name("standin_potcars.py"))
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def potcar_library(tmp_path: Path, standin_potcars: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A library of stand-in POTCARs, named in PMG_VASP_PSP_DIR: right headers, made-up numbers, nothing of VASP's."""
+    root = tmp_path / "potcars"
+    standin_potcars.write_library(root / "potpaw_PBE.54")
+    monkeypatch.setenv("PMG_VASP_PSP_DIR", str(root))
+    return root
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

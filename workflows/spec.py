@@ -20,7 +20,8 @@ from pydantic import (
 )
 
 from kalloy.errors import SpecError
-from kalloy.workflows.inputs.preset import Tag, TagName
+from kalloy.parsers.elements import SYMBOLS
+from kalloy.workflows.inputs.preset import Functional, Tag, TagName
 from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.spec_members import DerivedStep, NoiseTable, References, Table, VariantsTable
 from kalloy.workflows.validation import complaint, explain, place_of, read_user_text
@@ -59,6 +60,27 @@ class CalculationTable(Table):
     site: str = "local"
     incar: dict[TagName, Tag] = Field(default_factory=dict)
     """The user's own tags for every stage: they always win, and are listed as such."""
+    allow_tags: list[TagName] = Field(default_factory=list)
+    """Tags that no list knows and this site's VASP does: they are written and not called unknown."""
+    potcar: dict[str, str] = Field(default_factory=dict)
+    """The user's own dataset for an element: it wins over the preset's, and is listed as such."""
+    potcar_functional: Functional | None = None
+    """The release of VASP's datasets: ``PBE_54``; None for the preset's, else for the one that the library holds."""
+
+    @field_validator("allow_tags")
+    @classmethod
+    def _upper_names(cls, tags: list[str]) -> list[str]:
+        return [name.upper() for name in tags]
+
+    @field_validator("potcar")
+    @classmethod
+    def _of_their_elements(cls, table: dict[str, str]) -> dict[str, str]:
+        for element, dataset in table.items():
+            if element not in SYMBOLS:
+                raise ValueError(f"no element '{element}'")
+            if not re.fullmatch(rf"{element}([._\d][\w.]*)?", dataset):
+                raise ValueError(f"'{dataset}' is no dataset of {element}")
+        return table
 
     @field_validator("incar")
     @classmethod

@@ -16,6 +16,11 @@ from kalloy.workflows.validation import explain, read_user_text
 
 Tag = StrictBool | StrictInt | StrictFloat | Annotated[str, Field(pattern=r"^[^\n\r;]*$")] | list[int] | list[float]
 """A value of an INCAR tag; no text may carry a second tag along."""
+Functional = Literal[
+    "PBE", "PBE_52", "PBE_52_W_HASH", "PBE_54", "PBE_54_W_HASH", "PBE_64",
+    "LDA", "LDA_52", "LDA_52_W_HASH", "LDA_54", "LDA_54_W_HASH", "LDA_64", "PW91",
+]  # fmt: skip
+"""A release of VASP's datasets, by pymatgen's name."""
 TagName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 Division = Annotated[int, Field(ge=1, strict=True)]
 
@@ -66,6 +71,8 @@ class Preset(BaseModel):
     kpoints: dict[Stage, MeshSettings | LineSettings]
     potcar: dict[str, str] = Field(default_factory=dict)
     """VASP's dataset for each element; elements not named take pymatgen's MPRelaxSet choice, which is then stated."""
+    potcar_functional: Functional | None = None
+    """The release of VASP's datasets; None leaves it to the user's kalloy.toml, or to the only one there is."""
     dos_window: tuple[float, float] = (-6.0, 10.0)
     """eV below the VBM and above it: EMIN and EMAX of the DOS."""
     rough: bool = False

@@ -35,13 +35,13 @@ def write_attempt(
     -------
     The attempt; its folder appears whole, by one rename.
     """
+    files, datasets = _input_files(campaign, member, stage, path)
     _write_member(campaign, member)
     calculation = campaign.calculation(member.label, stage)
     number = max((a.number for a in attempts(calculation)), default=0) + 1
     folder = calculation / f"a{number:02d}"
     part = calculation / f".{folder.name}.{secrets.token_hex(4)}.part"
     part.mkdir(parents=True)
-    files, datasets = _input_files(campaign, member, stage, path)
     parents = _parents(campaign, stage)
     start = _relaxed_so_far(after, member) if stage.is_relaxation and after else None
     if not any("structure" in takes for takes in parents.values()):
@@ -49,7 +49,7 @@ def write_attempt(
     for name, text in files.items():
         write_text(part / name, text)
     record = _record(campaign, member, stage, number, parents, part)
-    record |= {"asked": asked_inputs(campaign, member, stage, path), "datasets": datasets}
+    record |= {"asked": asked_inputs(campaign, member, stage, path), **datasets}
     if after:
         record["after"] = {"attempt": after.folder.name, "goes_on_from": "CONTCAR" if start else "POSCAR"}
     write_json(part / WRITTEN, record)
@@ -58,21 +58,39 @@ def write_attempt(
 
 
 def asked_inputs(campaign: Campaign, member: Member, stage: Stage, path: BandPath | None) -> str:
-    """A hash of INCAR and KPOINTS as they would be written now: whether an attempt still asks for what is asked."""
+    """A hash of INCAR, KPOINTS and datasets as they would be written now: whether an attempt still asks for them."""
     text = incar_tags(campaign, member, stage).text + str(_kpoints(campaign, stage, path))
+    if campaign.spec.calculation.engine == "vasp":
+        text += potcar_choice(campaign, member).spec + str(potcar_functional(campaign))
     return sha256(text.encode()).hexdigest()
 
 
 def _input_files(
     campaign: Campaign, member: Member, stage: Stage, path: BandPath | None
-) -> tuple[dict[str, str], list[dict[str, Any]]]:
-    """Names and contents, and for VASP the datasets with their titles and hashes."""
+) -> tuple[dict[str, str], dict[str, Any]]:
+    """Names and contents, and for VASP what goes on record of its datasets: titles, hashes, valences, origin."""
     tags = incar_tags(campaign, member, stage)
     files = {"INCAR": tags.text, "KPOINTS": str(_kpoints(campaign, stage, path))}
     if campaign.spec.calculation.engine != "vasp":
-        return files, []
-    name, text, datasets = potcar.potcar_or_spec(potcar.choose(campaign.preset, list(member.crystal.composition)))
-    return files | {name: text}, datasets
+        return files, {"datasets": []}
+    found = potcars_of(campaign, member)
+    name, text = found.file
+    return files | {name: text}, {"datasets": found.to_json(), "potcar": found.origin(member.crystal.composition)}
+
+
+def potcar_choice(campaign: Campaign, member: Member) -> potcar.PotcarChoice:
+    """The datasets of a member's elements: the user's own, else the preset's."""
+    return potcar.choose(campaign.preset, list(member.crystal.composition), campaign.spec.calculation.potcar)
+
+
+def potcar_functional(campaign: Campaign) -> str | None:
+    """The release of VASP's datasets that kalloy.toml or the preset asks for."""
+    return campaign.spec.calculation.potcar_functional or campaign.preset.potcar_functional
+
+
+def potcars_of(campaign: Campaign, member: Member) -> potcar.Potcars:
+    """The POTCAR of a member, or its names; raises `VaspInputError` where the user's library lacks one of them."""
+    return potcar.potcars(potcar_choice(campaign, member), potcar_functional(campaign))
 
 
 def incar_tags(campaign: Campaign, member: Member, stage: Stage) -> incar.IncarTags:

@@ -127,7 +127,8 @@ def _is_outdated(campaign: Campaign, selection: Selection, standing: Standing) -
         return False
     written = standing.attempt.written
     asked = asked_inputs(campaign, campaign.member(standing.member), standing.stage, selection.path)
-    return bool(written["engine"] != campaign.spec.calculation.engine or written["asked"] != asked)
+    bare = has_library() and has_only_spec(standing.attempt.folder)  # written before there was a library
+    return bool(written["engine"] != campaign.spec.calculation.engine or written["asked"] != asked or bare)
 
 
 def _prepare(campaign: Campaign, selection: Selection, retry_failed: bool) -> None:

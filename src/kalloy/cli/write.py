@@ -22,6 +22,7 @@ def command(campaign: str, finish: Path | None, dry_run: bool) -> None:
         _finish(finish)
         return
     from kalloy.workflows.campaign import Campaign
+    from kalloy.workflows.inputs.potcar import NO_LIBRARY, has_library
     from kalloy.workflows.inputs.writing import warnings_of
     from kalloy.workflows.lock import driver_lock
     from kalloy.workflows.steps import select, selected
@@ -41,6 +42,8 @@ def command(campaign: str, finish: Path | None, dry_run: bool) -> None:
         for step in range(1, len(opened.spec.step) + 1):
             if (selection := selected(opened, step)) is not None:
                 click.echo(f"step {step} ({', '.join(selection.stages)}): {write_step(opened, selection)} written")
+    if opened.spec.calculation.engine == "vasp" and not has_library():
+        click.echo(f"note: {NO_LIBRARY}", err=True)
 
 
 def _finish(folder: Path) -> None:
