@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import ItemsView, Iterator, Mapping, ValuesView
 from contextlib import contextmanager
+from hashlib import sha256
 
 from kalloy import __version__
 from kalloy.errors import CampaignError
@@ -15,13 +16,20 @@ from kalloy.workflows.files import hash_of
 from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.members import Member
 from kalloy.workflows.results import CampaignResult, parse_attempt, require_identity
+from kalloy.workflows.screening.columns import FIGURES, StageColumns, assemble, row_of
 
-_SCHEMA = """
+_FORM = 2
+"""Of the tables below: an index of another form is made anew."""
+_SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS results (
     member TEXT NOT NULL, stage TEXT NOT NULL, attempt TEXT NOT NULL, source TEXT NOT NULL, result TEXT NOT NULL,
+    usable INTEGER NOT NULL, {", ".join(f"{name} REAL" for name in FIGURES)}, lattice BLOB, settings TEXT NOT NULL,
     PRIMARY KEY (member, stage)
-)
+);
+CREATE TABLE IF NOT EXISTS settings (hash TEXT PRIMARY KEY, effective TEXT NOT NULL);
+PRAGMA user_version = {_FORM};
 """
+_COLUMNS = ("member", "usable", *FIGURES, "lattice", "settings")
 
 
 class Index:
@@ -31,12 +39,14 @@ class Index:
         self.campaign = campaign
 
     @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
+    def open(self) -> Iterator[sqlite3.Connection]:
+        """A connection in one transaction."""
         # A rollback journal: the write-ahead log needs memory shared between hosts, which network folders have not.
         connection = sqlite3.connect(self.campaign.index_file, timeout=30)
         try:
             connection.execute("PRAGMA journal_mode = DELETE")
-            connection.execute(_SCHEMA)
+            if connection.execute("PRAGMA user_version").fetchone() != (_FORM,):
+                connection.executescript(f"DROP TABLE IF EXISTS results; DROP TABLE IF EXISTS settings; {_SCHEMA}")
             with connection:
                 yield connection
         except sqlite3.DatabaseError as error:
@@ -52,7 +62,7 @@ class Index:
         -------
         How many were parsed.
         """
-        with self._open() as connection:
+        with self.open() as connection:
             known = {(m, s): h for m, s, h in connection.execute("SELECT member, stage, source FROM results")}
         new = 0
         for member in self.campaign.members.values():
@@ -71,20 +81,88 @@ class Index:
             return False
         require_identity(last, member)
         result = parse_attempt(last, self.campaign.root)
-        row = (member.label, stage.value, last.folder.name, source, json.dumps(result.to_json()))
-        with self._open() as connection:
-            connection.execute("INSERT OR REPLACE INTO results VALUES (?, ?, ?, ?, ?)", row)
+        with self.open() as connection:
+            store(connection, result, source)
         return True
 
-    def results(self) -> dict[tuple[str, Stage], CampaignResult]:
+    def results(self) -> IndexedResults:
         """Everything parsed so far of the campaign's members, in their order and that of the stages."""
-        with self._open() as connection:
-            rows = connection.execute("SELECT member, stage, result FROM results").fetchall()
-        found = {(m, s): text for m, s, text in rows}
-        wanted = [(m, s) for m in self.campaign.members for s in self.campaign.spec.stages]
-        return {(m, s): CampaignResult.from_json(json.loads(found[m, s])) for m, s in wanted if (m, s) in found}
+        with self.open() as connection:
+            found = set(connection.execute("SELECT member, stage FROM results"))
+        wanted = [(m, s) for m in self.campaign.members for s in dict.fromkeys(self.campaign.spec.stages)]
+        return IndexedResults(self, {(m, s): None for m, s in wanted if (m, s.value) in found})
 
     def rebuild(self) -> int:
         """Throw the index away and make it anew from the files."""
         self.campaign.index_file.unlink(missing_ok=True)
         return self.collect()
+
+
+def store(connection: sqlite3.Connection, result: CampaignResult, source: str) -> None:
+    """Put one result into the index.
+
+    Parameters
+    ----------
+    source : which attempt it was read from, and by which version of kalloy.
+    """
+    usable, figures, lattice, settings = row_of(result)
+    named = sha256(settings.encode()).hexdigest()[:16]
+    connection.execute("INSERT OR IGNORE INTO settings VALUES (?, ?)", (named, settings))
+    text = json.dumps(result.to_json())
+    row = (result.member, result.stage.value, result.attempt, source, text, usable, *figures, lattice, named)
+    connection.execute(f"INSERT OR REPLACE INTO results VALUES ({', '.join('?' * len(row))})", row)
+
+
+class IndexedResults(Mapping[tuple[str, Stage], CampaignResult]):
+    """What is in the index, by member and stage; each result is read when it is asked for, and kept."""
+
+    def __init__(self, index: Index, known: dict[tuple[str, Stage], CampaignResult | None]) -> None:
+        self._index, self._known = index, known
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def __iter__(self) -> Iterator[tuple[str, Stage]]:
+        return iter(self._known)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._known
+
+    def __getitem__(self, key: tuple[str, Stage]) -> CampaignResult:
+        if (found := self._known[key]) is None:
+            with self._index.open() as connection:
+                asked = "SELECT result FROM results WHERE member = ? AND stage = ?"
+                row = connection.execute(asked, (key[0], key[1].value)).fetchone()
+            if row is None:
+                raise KeyError(key)
+            found = self._known[key] = CampaignResult.from_json(json.loads(row[0]))
+        return found
+
+    def values(self) -> ValuesView[CampaignResult]:
+        """Every result, read at once."""
+        self._read_all()
+        return super().values()
+
+    def items(self) -> ItemsView[tuple[str, Stage], CampaignResult]:
+        """Every result with its key, read at once."""
+        self._read_all()
+        return super().items()
+
+    def _read_all(self) -> None:
+        if None not in self._known.values():
+            return
+        with self._index.open() as connection:
+            for member, stage, text in connection.execute("SELECT member, stage, result FROM results"):
+                key = (member, Stage(stage))
+                if key in self._known and self._known[key] is None:
+                    self._known[key] = CampaignResult.from_json(json.loads(text))
+
+    def columns(self, stage: Stage) -> StageColumns:
+        """One stage's figures, without reading the results themselves."""
+        with self._index.open() as connection:
+            texts = dict(connection.execute("SELECT hash, effective FROM settings"))
+            rows = connection.execute(f"SELECT {', '.join(_COLUMNS)} FROM results WHERE stage = ?", (stage.value,))
+            listed = {row[0]: row for row in rows}
+        mine = [listed[m] for m, s in self._known if s is stage and m in listed]
+        last = 2 + len(FIGURES)
+        return assemble((r[0], bool(r[1]), r[2:last], r[last], texts[r[last + 1]]) for r in mine)

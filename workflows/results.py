@@ -82,10 +82,13 @@ class CampaignResult:
 
 
 COMPARED = (
-    *("ENMAX", "EDIFF", "EDIFFG", "PREC", "GGA", "METAGGA", "LHFCALC", "LDAU", "IVDW", "LASPH", "LREAL"),
+    *("ENMAX", "EDIFF", "EDIFFG", "PREC", "GGA", "METAGGA", "LHFCALC", "AEXX", "HFSCREEN", "LDAU", "IVDW"),
+    *("LASPH", "LREAL"),
     *("LSORBIT", "ISPIN", "ISYM", "ISMEAR", "SIGMA", "NELECT"),
 )
 """Parameters that decide whether two energies may be compared, by VASP's names."""
+SETTING_NAMES = {"ENMAX": "ENCUT (eV)", "EDIFF": "EDIFF (eV)", "SIGMA": "SIGMA (eV)"}
+"""What a parameter is called among the effective settings, where that is not VASP's name."""
 
 
 def _hash_or_none(path: Path) -> str | None:
@@ -146,11 +149,10 @@ def effective_settings(result: Any) -> dict[str, Any]:
     if vasprun is None:
         return {}
     parameters, atoms, kpoints = vasprun.parameters, vasprun.atoms, vasprun.kpoints
-    units = {"ENMAX": "ENCUT (eV)", "EDIFF": "EDIFF (eV)", "SIGMA": "SIGMA (eV)", "EDIFFG": "EDIFFG"}
     return {
         "program": vasprun.header.program,
         "version": vasprun.header.version,
-        **{units.get(name, name): parameters.get(name) for name in COMPARED},
+        **{SETTING_NAMES.get(name, name): parameters.get(name) for name in COMPARED},
         "k-mesh": _mesh(kpoints),
         "datasets": dict(zip(atoms.elements, atoms.titles, strict=True)) if atoms else {},
         "atoms": len(atoms.species) if atoms else None,

@@ -24,6 +24,7 @@ from kalloy.parsers.elements import SYMBOLS
 from kalloy.workflows.inputs.preset import Functional, Tag, TagName
 from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.spec_members import DerivedStep, NoiseTable, References, Table, VariantsTable
+from kalloy.workflows.spec_screening import AgreementTable, EnsembleTable
 from kalloy.workflows.validation import complaint, explain, place_of, read_user_text
 
 
@@ -155,6 +156,8 @@ class Spec(Table):
     references: References = Field(default_factory=dict)
     site: dict[str, SiteTable] = Field(default_factory=dict)
     reference: ReferenceTable | None = None
+    agreement: AgreementTable = AgreementTable()
+    ensemble: EnsembleTable = EnsembleTable()
 
     @model_validator(mode="after")
     def _steps_in_order(self) -> Spec:

@@ -1,197 +1,219 @@
-"""Who wins and by how much: configurations of one content by energy, beside the host."""
+"""Who wins and by how much: configurations of one content by energy, beside the host.
+
+Order, energies and ties are columns, whatever their number; a `Ranked` row, which looks at a member's structure and its
+gap, is made when somebody looks at it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import overload
+
+import numpy as np
+from numpy.typing import NDArray
 
 from kalloy.errors import AgreementError
 from kalloy.workflows.campaign import HOST, Campaign
 from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.members import Member
-from kalloy.workflows.results import CampaignResult
-from kalloy.workflows.screening.agreement import OF_THE_COMPOSITION, require_agreement
-from kalloy.workflows.screening.gaps import READ_FROM, MemberGap, member_gap
+from kalloy.workflows.screening.agreement import OF_THE_COMPOSITION, Agreement, compare, parse_allowed
+from kalloy.workflows.screening.columns import Results, StageColumns, columns_of
+from kalloy.workflows.screening.ranked import Ranked, RowMaker
 
-Results = Mapping[tuple[str, Stage], CampaignResult]
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """One row of a ranking."""
-
-    rank: int | None
-    """1 is the lowest; None for the host and for what failed its criteria."""
-    member: str
-    formula: str
-    """Of the cell."""
-    degeneracy: int
-    space_group: str
-    """Of the unrelaxed configuration."""
-    energy_eV: float | None
-    """E(σ→0) of the cell, from the static stage."""
-    relative_meV: float | None
-    """Above the lowest configuration of the same content, per cell."""
-    relative_meV_fu: float | None
-    """The same per formula unit of the host."""
-    volume_A3: float | None
-    """Of the cell."""
-    volume_change_percent: float | None
-    """Against the host's, computed alike."""
-    gap: MemberGap | None
-    gap_shift_eV: float | None
-    """Against the host's gap, both read from the stages that both have."""
-    note: str
-    """Why it is not ranked, or what to doubt."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain data, units in the names."""
-        gap = self.gap
-        return {
-            "rank": self.rank,
-            "member": self.member,
-            "formula": self.formula,
-            "degeneracy": self.degeneracy,
-            "space_group": self.space_group,
-            "energy_eV": self.energy_eV,
-            "relative_meV_per_cell": self.relative_meV,
-            "relative_meV_per_formula_unit": self.relative_meV_fu,
-            "volume_A3": self.volume_A3,
-            "volume_change_percent": self.volume_change_percent,
-            "gap_eV": gap.gap_eV if gap else None,
-            "character": gap.character if gap else None,
-            "direct_gap_eV": gap.direct_gap_eV if gap else None,
-            "indirect_margin_meV": gap.margin_meV if gap and not gap.metal else None,
-            "gap_shift_eV": self.gap_shift_eV,
-            "gap_source": gap.source if gap else None,
-            "note": self.note,
-        }
+Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Order:
+    """The configurations of one content, lowest first, as columns."""
+
+    content: str
+    members: tuple[str, ...]
+    """Those that are ranked."""
+    unranked: tuple[str, ...]
+    """Those without a usable energy."""
+    energies: Floats
+    """Shape (n,), eV per cell, rising."""
+    degeneracies: Floats
+    """Shape (n,)."""
+    noise_meV: float | None
+    """Per cell: what energies are uncertain by against each other; None where it was not measured."""
+
+    @cached_property
+    def relative_meV(self) -> Floats:
+        """Shape (n,): above the lowest, per cell."""
+        return 1000 * (self.energies - self.energies[0]) if len(self.energies) else self.energies
+
+    @cached_property
+    def ties(self) -> NDArray[np.int64]:
+        """Shape (n,): the place that a member shares, from 1: that of the lowest one that noise cannot tell it from.
+
+        Counted from the lowest of each tie, so that ties do not chain into one.
+        """
+        places = np.arange(1, len(self.energies) + 1)
+        width = self.noise_meV or 0.0
+        first = 0
+        while first < len(places):
+            end = int(np.searchsorted(self.relative_meV, self.relative_meV[first] + width, side="right"))
+            places[first : max(end, first + 1)] = first + 1
+            first = max(end, first + 1)
+        return places
+
+
+@dataclass(frozen=True, eq=False)
 class Ranking:
     """The host, then the configurations of each content, lowest first."""
 
-    rows: tuple[Ranked, ...]
+    rows: Sequence[Ranked]
+    """Host, ranked and unranked; each is made when it is looked at."""
+    orders: tuple[Order, ...]
+    """One a content."""
     formula_units: int
     """Of the host in the cell."""
+    agreement: tuple[Agreement, ...] = ()
+    """What differs among the compared members and was taken on by the user."""
 
     @property
     def host(self) -> Ranked | None:
         """The host's row."""
-        return next((r for r in self.rows if r.member == HOST), None)
+        return next((r for r in self.rows[:1] if r.member == HOST), None)
 
     def lowest(self, count: int) -> list[str]:
         """The labels of the ``count`` lowest configurations of each content."""
-        return [r.member for r in self.rows if r.rank is not None and r.rank <= count]
+        return [member for order in self.orders for member in order.members[:count]]
+
+    def top(self, count: int) -> list[Ranked]:
+        """The host's row and the first rows of each content; of few also those without a place."""
+        found = [self.host] if self.host else []
+        start = len(found)
+        for order in self.orders:
+            size = len(order.members) + len(order.unranked)
+            found += self.rows[start : start + min(count, size)]
+            start += size
+        return found
+
+    @property
+    def ranked(self) -> int:
+        """How many configurations have a place."""
+        return sum(len(order.members) for order in self.orders)
+
+    @property
+    def unranked(self) -> int:
+        """How many have none."""
+        return sum(len(order.unranked) for order in self.orders)
 
 
-def rank(campaign: Campaign, results: Results) -> Ranking:
+def rank(
+    campaign: Campaign,
+    results: Results,
+    *,
+    allowed: Iterable[str] = (),
+    noise_meV: Mapping[str, float] | float | None = None,
+) -> Ranking:
     """Rank the configurations of each content by their static energies.
+
+    Parameters
+    ----------
+    allowed : settings whose difference the user takes on, beside those of ``[agreement] allow``.
+    noise_meV : what energies are uncertain by against each other, per cell; by content, or one for all.
 
     Raises
     ------
     AgreementError
         Where nothing has a static energy yet, or results were not computed alike (with a table of who differs).
     """
-    compared = {m.label for m in campaign.members.values() if m.is_ranked or m.is_host}
-    results = {(m, stage): r for (m, stage), r in results.items() if m in compared}
-    statics = {m: r for (m, stage), r in results.items() if stage is Stage.STATIC}
-    if not statics:
+    statics = columns_of(results, Stage.STATIC)
+    if not statics.members:
         raise AgreementError("nothing has a static energy yet", mend="run the campaign; the spec must ask for 'static'")
-    usable = {m: r for m, r in statics.items() if r.is_usable}
-    _require_agreement(campaign, results)
-    host = _host_row(campaign, results)
-    units = campaign.host.crystal.formula_units
-    rows = [host] if host else []
-    for content in dict.fromkeys(m.content for m in campaign.members.values() if m.is_ranked):
-        rows += _ranked_content(campaign, content, results, usable, host, units)
-    return Ranking(tuple(rows), units)
+    contents = by_content(campaign.configurations)
+    agreed = _require_agreement(campaign, results, contents, parse_allowed(allowed))
+    orders = tuple(
+        _order(content, members, statics, noise_meV.get(content) if isinstance(noise_meV, Mapping) else noise_meV)
+        for content, members in contents.items()
+    )
+    maker = RowMaker(campaign, results)
+    return Ranking(_Rows(maker, orders, HOST in statics.row), orders, campaign.host.crystal.formula_units, agreed)
 
 
-def _require_agreement(campaign: Campaign, results: Results) -> None:
+def by_content(members: Iterable[Member]) -> dict[str, list[Member]]:
+    """Members by their content."""
+    found: dict[str, list[Member]] = {}
+    for member in members:
+        found.setdefault(member.content, []).append(member)
+    return found
+
+
+def _require_agreement(
+    campaign: Campaign, results: Results, contents: Mapping[str, list[Member]], allowed: frozenset[str]
+) -> tuple[Agreement, ...]:
     """Within a content in everything; with the host in all that is not of the composition's nature."""
+    allowed |= parse_allowed(campaign.spec.agreement.allow)
+    found = []
     for stage in (Stage.RELAX, Stage.STATIC):
-        usable = [r for (_, s), r in results.items() if s is stage and r.is_usable]
-        for content in dict.fromkeys(campaign.member(r.member).content for r in usable):
-            require_agreement([r for r in usable if campaign.member(r.member).content == content])
-        require_agreement(usable, ignoring=OF_THE_COMPOSITION)
+        columns = columns_of(results, stage)
+        mine = [columns.rows(m.label for m in members) for members in contents.values()]
+        found += [compare(columns, rows, frozenset(), allowed) for rows in mine]
+        everybody = [HOST, *(m.label for members in contents.values() for m in members)]
+        found.append(compare(columns, columns.rows(everybody), OF_THE_COMPOSITION, allowed))
+    for agreement in found:
+        agreement.require()
+    return tuple(a for a in found if a.differing)
 
 
-def _ranked_content(
-    campaign: Campaign,
-    content: str,
-    results: Results,
-    usable: Mapping[str, CampaignResult],
-    host: Ranked | None,
-    units: int,
-) -> list[Ranked]:
-    members = [m for m in campaign.members.values() if m.is_ranked and m.content == content]
-    ordered = sorted((m for m in members if m.label in usable), key=lambda m: _energy(usable[m.label]))
-    lowest = _energy(usable[ordered[0].label]) if ordered else 0.0
-    rows = [_row(m, results, i, lowest, units, host) for i, m in enumerate(ordered, 1)]
-    return rows + [_row(m, results, None, None, units, host) for m in members if m.label not in usable]
-
-
-def _host_row(campaign: Campaign, results: Results) -> Ranked | None:
-    member = campaign.member(HOST)
-    if (HOST, Stage.STATIC) not in results:
-        return None
-    return _row(member, results, None, None, campaign.host.crystal.formula_units, None)
-
-
-def _row(
-    member: Member, results: Results, place: int | None, lowest: float | None, units: int, host: Ranked | None
-) -> Ranked:
-    static = results.get((member.label, Stage.STATIC))
-    if static is None or not static.is_usable:
-        return _unranked(member, results)
-    gap = member_gap([r for s in READ_FROM if (r := results.get((member.label, s)))])
-    above = 1000 * (_energy(static) - lowest) if lowest is not None else None
-    volume = static.volume_A3
-    return Ranked(
-        rank=place,
-        member=member.label,
-        formula=member.crystal.formula,
-        degeneracy=member.degeneracy,
-        space_group=member.space_group,
-        energy_eV=static.energy_eV,
-        relative_meV=above,
-        relative_meV_fu=above / units if above is not None else None,
-        volume_A3=volume,
-        volume_change_percent=100 * (volume / host.volume_A3 - 1) if host and host.volume_A3 and volume else None,
-        gap=gap,
-        gap_shift_eV=_shift(member.label, results) if host else None,
-        note="",
+def _order(content: str, members: list[Member], statics: StageColumns, noise_meV: float | None) -> Order:
+    usable = statics.rows(m.label for m in members)
+    energies = statics.figures["energy_eV"][usable]
+    by_energy = np.argsort(energies, kind="stable")  # of equal ones the first enumerated
+    labels = [statics.members[i] for i in usable[by_energy]]
+    has = set(labels)
+    degeneracy = {m.label: m.degeneracy for m in members}
+    return Order(
+        content,
+        tuple(labels),
+        tuple(m.label for m in members if m.label not in has),
+        energies[by_energy],
+        np.array([degeneracy[label] for label in labels], np.float64),
+        noise_meV,
     )
 
 
-def _unranked(member: Member, results: Results) -> Ranked:
-    """A row without figures that says why."""
-    ended = [r for s in Stage if (r := results.get((member.label, s))) and not r.is_usable]
-    why = f"{ended[0].stage}: {ended[0].why_not}" if ended else "its static energy is not computed"
-    nothing = dict.fromkeys(("rank", "energy_eV", "relative_meV", "relative_meV_fu", "volume_A3"))
-    return Ranked(
-        **nothing,
-        member=member.label,
-        formula=member.crystal.formula,
-        degeneracy=member.degeneracy,
-        space_group=member.space_group,
-        volume_change_percent=None,
-        gap=None,
-        gap_shift_eV=None,
-        note=f"not ranked: {why}",
-    )
+class _Rows(Sequence[Ranked]):
+    """The rows of a ranking, each made once, when it is looked at."""
 
+    def __init__(self, maker: RowMaker, orders: Sequence[Order], host: bool) -> None:
+        self._maker, self._made = maker, dict[int, Ranked]()
+        self._places: list[tuple[Order | None, int]] = [(None, 0)] * host
+        self._places += [(o, i) for o in orders for i in range(len(o.members) + len(o.unranked))]
 
-def _shift(member: str, results: Results) -> float | None:
-    """Between the gaps that the stages of both offer: one between different k-points would be the k-points' own."""
-    both = [s for s in READ_FROM if all((r := results.get((m, s))) and r.is_usable for m in (member, HOST))]
-    gap, host = (member_gap([results[label, s] for s in both]) for label in (member, HOST))
-    return gap.gap_eV - host.gap_eV if gap and host else None
+    def __len__(self) -> int:
+        return len(self._places)
 
+    @overload
+    def __getitem__(self, index: int) -> Ranked: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Ranked]: ...
+    def __getitem__(self, index: int | slice) -> Ranked | list[Ranked]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if index < 0:
+            index += len(self)
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        if index not in self._made:
+            self._made[index] = self._make(*self._places[index])
+        return self._made[index]
 
-def _energy(result: CampaignResult) -> float:
-    assert result.energy_eV is not None
-    return result.energy_eV
+    def __iter__(self) -> Iterator[Ranked]:
+        return (self[i] for i in range(len(self)))
+
+    def _make(self, order: Order | None, i: int) -> Ranked:
+        if order is None:
+            return self._maker.host_row()
+        if i >= len(order.members):
+            return self._maker.unranked(order.unranked[i - len(order.members)])
+        ties = order.ties
+        tie = int(ties[i])
+        tied = int(np.searchsorted(ties, tie, "right") - np.searchsorted(ties, tie, "left")) > 1
+        return self._maker.ranked(order.members[i], i + 1, tie, tied, float(order.relative_meV[i]))

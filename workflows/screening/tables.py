@@ -1,140 +1,136 @@
-"""A ranking as people read it: columns with units, reference values beside, and the doubts in words."""
+"""A ranking as people read it: columns with units, reference values beside."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
-from kalloy.parsers.gap import QUASI_DIRECT_EV
-from kalloy.workflows.campaign import HOST, Campaign
-from kalloy.workflows.inputs.preset import MeshSettings
-from kalloy.workflows.inputs.stage import Stage
-from kalloy.workflows.results import CampaignResult
+from kalloy.errors import InputError, nearest
+from kalloy.workflows.campaign import Campaign
+from kalloy.workflows.screening.doubts import doubts
 from kalloy.workflows.screening.gaps import MemberGap
-from kalloy.workflows.screening.ranking import Ranked, Ranking
+from kalloy.workflows.screening.ranked import Ranked
+from kalloy.workflows.screening.ranking import Ranking
 from kalloy.workflows.spec import ReferenceValues
 
-COLUMNS = ("#", "member", "group", "g", "ΔE meV/f.u.", "gap eV", "character", "margin meV", "Δgap eV", "ΔV %")
-"""Columns of the terminal's table and of the page's."""
+__all__ = ["COLUMNS", "KNOWN", "WIDE", "as_csv", "columns", "doubts", "reference_rows", "table_row"]
 
 Row = tuple[str | None, ...]
+Cell = Callable[[Ranked], str | None]
 
 
-def table_row(row: Ranked) -> Row:
-    """One row as text; None where there is no figure."""
-    return (
-        str(row.rank) if row.rank else "",
-        row.member,
-        row.space_group,
-        str(row.degeneracy),
-        _fixed(row.relative_meV_fu, 1),
-        _fixed(row.gap.gap_eV, 3) if row.gap else None,
-        row.gap.character if row.gap else (row.note or None),
-        _fixed(_margin(row.gap), 0),
-        _fixed(row.gap_shift_eV, 3, sign=True),
-        _fixed(row.volume_change_percent, 2, sign=True),
-    )
+@dataclass(frozen=True)
+class Column:
+    """One column of the terminal's table and of the page's."""
 
-
-def _margin(gap: MemberGap | None) -> float | None:
-    return gap.margin_meV if gap and not gap.metal else None
+    name: str
+    """What ``--columns`` calls it."""
+    head: str
+    """With its unit."""
+    cell: Cell
 
 
 def _fixed(value: float | None, digits: int, *, sign: bool = False) -> str | None:
     return None if value is None else f"{value:{'+' if sign else ''}.{digits}f}"
 
 
-def reference_rows(campaign: Campaign) -> list[Row]:
+def _margin(gap: MemberGap | None) -> float | None:
+    return gap.margin_meV if gap and not gap.metal else None
+
+
+def _length(axis: int) -> Cell:
+    return lambda r: _fixed(r.cell[axis] if r.cell else None, 3 if axis < 3 else 2)
+
+
+def _strain(i: int) -> Cell:
+    return lambda r: _fixed(r.strain_percent[i][i] if r.strain_percent else None, 2, sign=True)
+
+
+KNOWN = {
+    c.name: c
+    for c in (
+        Column("place", "#", lambda r: r.place),
+        Column("member", "member", lambda r: r.member),
+        Column("group", "group", lambda r: r.space_group),
+        Column("relaxed", "relaxed", lambda r: r.relaxed_space_group),
+        Column("g", "g", lambda r: str(r.degeneracy)),
+        Column("sites", "sites", lambda r: r.sites),
+        Column("nearest", "nearest Å", lambda r: " ".join(f"{p} {d:.2f}" for p, d in r.nearest_A.items()) or None),
+        Column("energy", "E eV/cell", lambda r: _fixed(r.energy_eV, 4)),
+        Column("dE", "ΔE meV/f.u.", lambda r: _fixed(r.relative_meV_fu, 1)),
+        Column("dE-atom", "ΔE meV/atom", lambda r: _fixed(r.relative_meV_atom, 1)),
+        Column("dE-cell", "ΔE meV/cell", lambda r: _fixed(r.relative_meV, 1)),
+        Column("gap", "gap eV", lambda r: _fixed(r.gap.gap_eV, 3) if r.gap else None),
+        Column("character", "character", lambda r: r.gap.character if r.gap else (r.note or None)),
+        Column("margin", "margin meV", lambda r: _fixed(_margin(r.gap), 0)),
+        Column("dgap", "Δgap eV", lambda r: _fixed(r.gap_shift_eV, 3, sign=True)),
+        Column("volume", "V Å3", lambda r: _fixed(r.volume_A3, 2)),
+        Column("dV", "ΔV %", lambda r: _fixed(r.volume_change_percent, 2, sign=True)),
+        *(Column(n, f"{n} Å", _length(i)) for i, n in enumerate("abc")),
+        *(Column(n, f"{n} °", _length(3 + i)) for i, n in enumerate(("alpha", "beta", "gamma"))),
+        *(Column(f"strain-{n}", f"ε{n} %", _strain(i)) for i, n in enumerate(("xx", "yy", "zz"))),
+    )
+}
+"""Every column by name."""
+DEFAULT = ("place", "member", "group", "g", "dE", "gap", "character", "dgap", "dV")
+"""What fits on eighty columns."""
+WIDE = (*DEFAULT[:3], "relaxed", "g", "sites", "nearest", *DEFAULT[4:7], "margin", *DEFAULT[7:], "a", "b", "c")
+"""Columns of ``--wide`` and of the page."""
+COLUMNS = tuple(KNOWN[name].head for name in DEFAULT)
+"""Heads of the usual columns."""
+
+
+def columns(names: Iterable[str]) -> list[Column]:
+    """Columns by name.
+
+    Raises
+    ------
+    InputError
+        Where there is none of that name; the nearest one is named.
+    """
+    found = []
+    for name in names:
+        if name not in KNOWN:
+            raise InputError(f"no column '{name}'", where="--columns", mend=nearest(name, list(KNOWN)))
+        found.append(KNOWN[name])
+    return found
+
+
+def table_row(row: Ranked, names: Sequence[str] = DEFAULT) -> Row:
+    """One row as text; None where there is no figure."""
+    return tuple(KNOWN[name].cell(row) for name in names)
+
+
+def reference_rows(campaign: Campaign, names: Sequence[str] = DEFAULT) -> list[Row]:
     """The user's reference values in the same columns; nothing is computed from them but the shift between the two."""
     reference = campaign.spec.reference
     if reference is None:
         return []
     host, lowest = reference.host, reference.lowest
     shift = lowest.gap_eV - host.gap_eV if lowest.gap_eV is not None and host.gap_eV is not None else None
-    name = reference.name
-    return [_reference(f"{name}: host", host, None), _reference(f"{name}: lowest", lowest, shift)]
+    rows = (("host", host, None), ("lowest", lowest, shift))
+    cells = [_reference(f"{reference.name}: {of}", values, shift) for of, values, shift in rows]
+    empty = ("place", "group", "relaxed", "g", "sites")
+    return [tuple(found.get(name, "" if name in empty else None) for name in names) for found in cells]
 
 
-def _reference(name: str, values: ReferenceValues, shift: float | None) -> Row:
-    character = None if values.direct is None else ("direct" if values.direct else "indirect")
-    change = _fixed(values.volume_change_percent, 2, sign=True)
-    return ("", name, "", "", None, _fixed(values.gap_eV, 3), character, None, _fixed(shift, 3, sign=True), change)
+def _reference(name: str, values: ReferenceValues, shift: float | None) -> dict[str, str | None]:
+    return {
+        "member": name,
+        "gap": _fixed(values.gap_eV, 3),
+        "character": None if values.direct is None else ("direct" if values.direct else "indirect"),
+        "dgap": _fixed(shift, 3, sign=True),
+        "dV": _fixed(values.volume_change_percent, 2, sign=True),
+    }
 
 
 def as_csv(ranking: Ranking) -> str:
     """The whole ranking, units in the column names."""
     rows = [row.to_json() for row in ranking.rows]
     out = io.StringIO()
-    writer = csv.DictWriter(out, fieldnames=list(rows[0]))
+    writer = csv.DictWriter(out, fieldnames=list(dict.fromkeys(name for row in rows for name in row)))
     writer.writeheader()
     writer.writerows(rows)
     return out.getvalue()
-
-
-def doubts(campaign: Campaign, ranking: Ranking, results: Mapping[tuple[str, Stage], CampaignResult]) -> list[str]:
-    """How far the figures can be trusted, one line each."""
-    cell = f"{campaign.formula} ({campaign.host.cell} cell)"
-    lines = [f"direct and indirect are those of {cell}; a larger cell folds k-points onto Γ"]
-    lines += _gap_doubts(ranking)
-    lines += _convergence(results)
-    lines += _mesh_noise(campaign)
-    if campaign.preset.rough:
-        lines.append(f"preset {campaign.spec.calculation.preset} is rough: see its file for cut-off and meshes")
-    if "Pb" in campaign.host.crystal.species:
-        lines.append(
-            "PBE without spin–orbit coupling on Pb agrees with measured gaps by cancellation: only differences hold"
-        )
-    missing = sum(row.rank is None for row in ranking.rows if row.member != HOST)
-    if missing:
-        lines.append(
-            f"{missing} of {len(campaign.configurations)} configurations are not ranked: the lowest may be among them"
-        )
-    lines += _changed_files(results)
-    lines += [f"{row.member} {row.note}" for row in ranking.rows if row.note]
-    return lines
-
-
-def _gap_doubts(ranking: Ranking) -> list[str]:
-    sources: dict[str, list[str]] = {}
-    for row in ranking.rows:
-        if row.gap:
-            sources.setdefault(row.gap.source, []).append(row.member)
-    lines = [f"gap of {', '.join(members)} read from {source}" for source, members in sources.items()]
-    if len(sources) > 1:
-        lines.append("Δgap compares only the calculations that both have, so it may differ from the gaps' difference")
-    if any(row.gap and row.gap.character == "quasi-direct" for row in ranking.rows):
-        lines.append(
-            f"quasi-direct: indirect by less than {1000 * QUASI_DIRECT_EV:.0f} meV, within the reach of the settings"
-        )
-    return lines
-
-
-def _convergence(results: Mapping[tuple[str, Stage], CampaignResult]) -> list[str]:
-    relaxed = [r for (_, stage), r in results.items() if stage.is_relaxation and r.is_usable]
-    forces = [r.largest_force_eV_A for r in relaxed if r.largest_force_eV_A is not None]
-    stresses = [r.largest_stress_kB for r in relaxed if r.largest_stress_kB is not None]
-    if not forces:
-        return []
-    stress = f" and stresses of {max(stresses):.2f} kB" if stresses else ""
-    return [f"relaxed to forces of {max(forces):.3f} eV/Å{stress} at most; volumes carry what is left of them"]
-
-
-def _mesh_noise(campaign: Campaign) -> list[str]:
-    from kalloy.workflows.inputs.kpoints import mesh_warnings
-
-    stages = [s for s in campaign.spec.stages if s in (Stage.RELAX, Stage.STATIC)]
-    meshes = {s: m for s in stages if isinstance(m := campaign.preset.kpoints[s], MeshSettings)}
-    # As for a relaxation: a mesh without Γ is no fault of an energy.
-    broken = [s for s, mesh in meshes.items() if mesh_warnings({Stage.RELAX: mesh}, campaign.host.crystal)]
-    if broken:
-        name = " and ".join(broken)
-        return [f"the {name} mesh breaks the lattice's symmetry: energies depend on a configuration's orientation"]
-    return ["the meshes keep the lattice's symmetry: by symmetry no mesh noise between orientations"]
-
-
-def _changed_files(results: Mapping[tuple[str, Stage], CampaignResult]) -> list[str]:
-    changed = [
-        r.folder for r in results.values() if any("is not the one" in w for w in (r.parsed or {}).get("warnings", ()))
-    ]
-    return [f"vasprun.xml is not the one that the engine left in {', '.join(changed)}"] if changed else []

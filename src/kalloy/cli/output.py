@@ -29,7 +29,9 @@ def emit_table(
     from rich.table import Table
 
     console = Console(soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 200, highlight=False)
-    table = Table(title=title, box=SIMPLE_HEAD, title_justify="left", pad_edge=False, header_style="bold")
+    table = Table(
+        title=title, box=SIMPLE_HEAD, title_justify="left", pad_edge=False, padding=(0, 1, 0, 0), header_style="bold"
+    )
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index < left else "right", overflow="fold")
     for row in rows:
@@ -38,6 +40,12 @@ def emit_table(
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+allow_option = click.option(
+    "--allow",
+    metavar="SETTING",
+    multiple=True,
+    help="Compare although this setting differs; figures then carry it as a doubt. Repeatable.",
+)
 dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be done and write nothing.")
 host_argument = click.argument("host")
 replace_option = click.option(
