@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.files import write_text
 from kalloy.workflows.index import Index
 from kalloy.workflows.inputs.preset import MeshSettings
 from kalloy.workflows.inputs.stage import Stage
-from kalloy.workflows.report.figures import draw_energies, draw_spectra, element_colours, write_bands
-from kalloy.workflows.report.spectra import spectra_of
+from kalloy.workflows.report.drawing import Drawn
+from kalloy.workflows.report.gallery import draw_all
+from kalloy.workflows.report.methods import citations, datasets, methods, software
+from kalloy.workflows.report.tables import write_tables
 from kalloy.workflows.screening.ranking import Ranking, rank
-from kalloy.workflows.screening.tables import COLUMNS, as_csv, doubts, reference_rows, table_row
+from kalloy.workflows.screening.tables import COLUMNS, doubts, reference_rows, table_row
 
 if TYPE_CHECKING:
     from kalloy.workflows.results import CampaignResult
+
+LEGEND = (
+    "g: degeneracy. ΔE: above the lowest configuration of the same content. Margin: direct gap less fundamental gap. "
+    "Δgap, ΔV: against the host, computed alike."
+)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A section that is a table."""
+
+    id: str
+    title: str
+    columns: tuple[str, ...]
+    rows: list[tuple[str | None, ...]]
+    note: str = ""
+    plain: bool = False
+    """Whether its cells are words rather than figures."""
 
 
 def write_report(campaign: Campaign) -> Path:
@@ -39,51 +60,83 @@ def write_report(campaign: Campaign) -> Path:
     results = index.results()
     ranking = rank(campaign, results)
     folder = campaign.report
-    figures = list(_figures(campaign, ranking, folder / "figures"))
-    write_text(folder / "tables" / "ranking.csv", as_csv(ranking))
-    rows = [{"schema": 1, **r.to_json()} for r in ranking.rows]
-    write_text(folder / "tables" / "ranking.json", json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
-    page = _render(
-        title=f"{campaign.host.name}: {_substitutions(campaign)}",
-        facts=_facts(campaign, results),
-        columns=COLUMNS,
-        rows=[(row.rank == 1, table_row(row)) for row in ranking.rows],
-        reference=reference_rows(campaign),
-        reference_note=campaign.spec.reference.note if campaign.spec.reference else "",
-        figures=figures,
-        doubts=doubts(campaign, ranking, results),
-        settings=_settings(campaign),
-        calculations=[
-            {
-                "member": r.member,
-                "stage": r.stage,
-                "outcome": r.outcome,
-                "folder": r.folder,
-                "energy": r.energy_eV,
-                "force": r.largest_force_eV_A,
-                "seconds": r.cpu_seconds,
-            }
-            for r in results.values()
-        ],
-    )
-    write_text(folder / "index.html", page)
+    figures = list(draw_all(campaign, ranking, folder / "figures"))
+    tables = write_tables(ranking, folder / "tables")
+    write_text(folder / "index.html", _page(campaign, ranking, results, figures, tables))
     return folder / "index.html"
 
 
-def _figures(campaign: Campaign, ranking: Ranking, folder: Path) -> Iterator[dict[str, str]]:
-    shown = spectra_of(campaign, ranking)
-    colours = element_colours(shown)
-    for spectra in shown:
-        name = "spectra-" + spectra.member.replace("/", "-")
-        svg = draw_spectra(spectra, folder, name, colours)
-        write_bands(spectra, folder, f"bands-{spectra.member.replace('/', '-')}")
-        caption = f"{spectra.title}: bands along the set's path, density of states by element per formula unit"
-        yield {"svg": _inline(svg), "caption": caption, "name": name}
-    if (svg_ := draw_energies(ranking, folder, "energies")) is not None:
-        yield {"svg": _inline(svg_), "caption": "energies of the configurations", "name": "energies"}
+def _page(
+    campaign: Campaign,
+    ranking: Ranking,
+    results: Mapping[tuple[str, Stage], CampaignResult],
+    figures: Iterable[Drawn],
+    tables: list[str],
+) -> str:
+    from kalloy import __version__
+
+    blocks: list[Block] = []
+    drawn = [{"name": f.name, "caption": f.caption, "svg": inline(f.svg)} for f in figures]
+    return _render(
+        title=f"{campaign.host.name}: {_substitutions(campaign)}",
+        headline=headline(campaign, ranking),
+        sections=_sections(blocks, bool(drawn)),
+        facts=_facts(campaign, results),
+        columns=COLUMNS,
+        rows=[(row.rank == 1, table_row(row)) for row in ranking.rows],
+        legend=LEGEND,
+        reference=reference_rows(campaign),
+        reference_note=campaign.spec.reference.note if campaign.spec.reference else "",
+        tables=tables,
+        doubts=doubts(campaign, ranking, results),
+        blocks=blocks,
+        figures=drawn,
+        methods=methods(campaign, results),
+        datasets=datasets(campaign, results),
+        citations=citations(campaign, results),
+        software=software(results),
+        settings=_settings(campaign),
+        calculations=[_calculation(r) for r in results.values()],
+        version=__version__,
+    )
 
 
-def _inline(svg: Path) -> str:
+def _sections(blocks: Iterable[Block], figures: bool) -> list[tuple[str, str]]:
+    pairs = [("asked", "What was asked"), ("ranking", "Ranking"), ("trust", "How far to trust it")]
+    pairs += [(b.id, b.title) for b in blocks]
+    pairs += [("figures", "Figures")] if figures else []
+    return [*pairs, ("methods", "Methods"), ("calculations", "Calculations")]
+
+
+def headline(campaign: Campaign, ranking: Ranking) -> str:
+    """The answer in a sentence: the lowest configuration, its gap beside the host's, its volume."""
+    winner = next((r for r in ranking.rows if r.rank == 1), None)
+    if winner is None:
+        return ""
+    parts = [f"Lowest in energy: {winner.member} ({winner.space_group} before relaxation)"]
+    host = ranking.host
+    if winner.gap and not winner.gap.metal:
+        before = f"{host.gap.gap_eV:.2f} → " if host and host.gap and not host.gap.metal else ""
+        parts.append(f"gap {before}{winner.gap.gap_eV:.2f} eV, {winner.gap.character}")
+    if winner.volume_change_percent is not None:
+        parts.append(f"volume {winner.volume_change_percent:+.1f} % against the host")
+    return "; ".join(parts) + "."
+
+
+def _calculation(result: CampaignResult) -> dict[str, Any]:
+    return {
+        "member": result.member,
+        "stage": result.stage.value,
+        "outcome": result.outcome,
+        "folder": result.folder,
+        "link": "../" + quote(result.folder) + "/",
+        "energy": result.energy_eV,
+        "force": result.largest_force_eV_A,
+        "seconds": result.cpu_seconds,
+    }
+
+
+def inline(svg: Path) -> str:
     """An SVG as part of a page: without its prologue, its ids made its own so that figures do not share them."""
     text = svg.read_text(encoding="utf-8")
     text = text[text.index("<svg") :]
@@ -102,11 +155,12 @@ def _facts(campaign: Campaign, results: Mapping[tuple[str, Stage], CampaignResul
     host = campaign.host
     engines = sorted({f"{r.settings['program']} {r.settings['version']}" for r in results.values() if r.settings})
     done = sum(r.is_usable for r in results.values())
+    computed = {r.member for r in results.values() if r.is_usable} & set(campaign.configurations)
     return [
         ("host", f"{host.name}, {campaign.formula}, {host.space_group.symbol}; {host.source}"),
         ("cell", f"{host.cell}: {len(host.crystal)} atoms, {campaign.space.sites} sites to substitute"),
-        ("configurations", f"{len(campaign.configurations)} symmetry-distinct"),
-        ("calculations", f"{done} of {len(results)} done and converged by their own criteria"),
+        ("configurations", f"{len(campaign.configurations):,} symmetry-distinct, {len(computed):,} of them computed"),
+        ("calculations", f"{done:,} of {len(results):,} done and converged by their own criteria"),
         ("engine", ", ".join(engines)),
         ("preset", f"{campaign.spec.calculation.preset} ({campaign.preset.dated}): {campaign.preset.summary}"),
         ("kalloy", __version__),

@@ -1,7 +1,8 @@
-"""What the figures need of one member: its bands, its density of states and its gap, read from its attempts."""
+"""What the figures need of one member: bands, density of states, optics and gap, read from its attempts."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,15 +12,19 @@ from kalloy.workflows.steps import finished
 if TYPE_CHECKING:
     from kalloy.parsers.bands import Bands
     from kalloy.parsers.dos import Dos
+    from kalloy.parsers.optics import Spectrum
     from kalloy.parsers.result import Result
     from kalloy.workflows.campaign import Campaign
     from kalloy.workflows.screening.gaps import MemberGap
-    from kalloy.workflows.screening.ranking import Ranking
+    from kalloy.workflows.screening.ranking import Ranked, Ranking
+
+MOST = 6
+"""Members whose spectra are drawn: the host and the lowest; more would be read by nobody."""
 
 
 @dataclass(frozen=True)
 class Spectra:
-    """Bands and density of states of one member, on the energy zero of its charge density."""
+    """Spectra of one member, on the energy zero of its charge density."""
 
     member: str
     title: str
@@ -29,28 +34,38 @@ class Spectra:
     gap: MemberGap
     formula_units: int
     """In the cell: densities of states are drawn per formula unit."""
+    optics: Spectrum | None = None
+    """Mean of the three directions."""
 
 
 def spectra_of(campaign: Campaign, ranking: Ranking) -> list[Spectra]:
-    """Of the host and of every member that has bands or a density of states, in the ranking's order."""
-    found = []
-    for row in ranking.rows:
-        bands = _read(campaign, row.member, Stage.BANDS)
-        dos = _read(campaign, row.member, Stage.DOS)
-        if row.gap is None or (bands is None and dos is None):
-            continue
-        place = ", lowest energy" if row.rank == 1 else ""
-        found.append(
-            Spectra(
-                row.member,
-                f"{row.member} ({row.formula}{place})",
-                bands.path if bands else None,
-                dos.dos if dos else None,
-                row.gap,
-                ranking.formula_units,
-            )
-        )
-    return found
+    """Of the host and of the lowest members that have any spectrum, in the ranking's order."""
+    found = (_spectra(campaign, row, ranking.formula_units) for row in _with_spectra(campaign, ranking.rows))
+    return [s for s in found if s is not None]
+
+
+def _with_spectra(campaign: Campaign, rows: Iterable[Ranked]) -> list[Ranked]:
+    wanted = [s for s in (Stage.DOS, Stage.BANDS, Stage.OPTICS) if s in campaign.spec.stages]
+    have = (r for r in rows if r.gap is not None and any(finished(campaign, r.member, s) for s in wanted))
+    return [row for row, _ in zip(have, range(MOST), strict=False)]
+
+
+def _spectra(campaign: Campaign, row: Ranked, formula_units: int) -> Spectra | None:
+    from kalloy.parsers.optics import choose, spectrum
+
+    assert row.gap is not None
+    bands, dos, optics = (_read(campaign, row.member, s) for s in (Stage.BANDS, Stage.DOS, Stage.OPTICS))
+    dielectric = choose(optics.vasprun.dielectric) if optics else None
+    place = ", lowest energy" if row.rank == 1 else ""
+    return Spectra(
+        row.member,
+        f"{row.member} ({row.formula}{place})",
+        bands.path if bands else None,
+        dos.dos if dos else None,
+        row.gap,
+        formula_units,
+        spectrum(dielectric) if dielectric else None,
+    )
 
 
 def _read(campaign: Campaign, member: str, stage: Stage) -> Result | None:

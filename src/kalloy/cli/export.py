@@ -1,0 +1,71 @@
+"""``kalloy export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from kalloy.cli.output import campaign_argument, dry_run_option
+
+FORMS = {
+    "archive": "campaign.tar.gz",
+    "ase": "configurations.db",
+    "extxyz": "configurations.extxyz",
+    "cif": "cif/",
+    "tables": "ranking.csv, ranking.json",
+}
+
+
+@click.command()
+@campaign_argument
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="A new or empty folder.")
+@click.option(
+    "--as", "forms", type=click.Choice(list(FORMS)), multiple=True, help="What to write; repeatable; all unless named."
+)
+@click.option("--best", default=3, show_default=True, type=click.IntRange(1), help="CIFs of so many lowest.")
+@dry_run_option
+def command(campaign: str, output: Path, forms: tuple[str, ...], best: int, dry_run: bool) -> None:
+    """Write CAMPAIGN's results for others: an archive to publish, and structures and tables in common formats.
+
+    The archive holds no POTCAR, charge density or wave function; unpacked it is a campaign again, on which every
+    command works.
+    """
+    from kalloy.structures.writing import refuse_occupied
+    from kalloy.workflows.campaign import Campaign
+
+    opened = Campaign(Path(campaign))
+    refuse_occupied(output)
+    wanted = forms or tuple(FORMS)
+    if dry_run:
+        click.echo("".join(f"{output}/{FORMS[form]}\n" for form in wanted), nl=False)
+        return
+    output.mkdir(parents=True, exist_ok=True)
+    for form in wanted:
+        click.echo(f"{output}/{FORMS[form]}: {_write(opened, form, output, best)}")
+
+
+def _write(campaign: object, form: str, output: Path, best: int) -> str:
+    from kalloy.workflows.campaign import Campaign
+    from kalloy.workflows.index import Index
+    from kalloy.workflows.report import export
+    from kalloy.workflows.report.archive import write_archive
+    from kalloy.workflows.report.tables import write_tables
+    from kalloy.workflows.screening.ranking import rank
+
+    assert isinstance(campaign, Campaign)
+    if form == "archive":
+        return f"{write_archive(campaign, output / 'campaign.tar.gz')} files"
+    index = Index(campaign)
+    index.collect()
+    results = index.results()
+    ranking = rank(campaign, results)
+    if form == "tables":
+        return f"{len(ranking.rows)} rows" if write_tables(ranking, output) else ""
+    shown = export.frames(campaign, ranking, results)
+    if form == "ase":
+        return f"{export.write_ase_db(output / 'configurations.db', shown)} structures"
+    if form == "extxyz":
+        return f"{export.write_extxyz(output / 'configurations.extxyz', shown)} structures"
+    (output / "cif").mkdir()
+    return f"{export.write_cifs(output / 'cif', ranking, shown, best)} structures"
