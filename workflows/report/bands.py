@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 BELOW, ABOVE = 2.5, 6.5
 """eV drawn below and above the VBM where the gap is small; the whole gap and 2 eV of conduction band otherwise."""
-MARGIN = 0.04
-"""Of an enlargement's height, left free beyond the edge."""
+MARGIN = 0.08
+"""Of an enlargement's height, left free at both ends."""
 LEAST_WINDOW, MOST_WINDOW = 0.1, 1.0
 """eV: height of an enlargement; between them twice the width of the edge's band."""
 NARROW = 0.03
@@ -48,10 +48,10 @@ def draw_bands(spectra: Spectra, folder: Path, colours: Mapping[str, str]) -> Dr
         whole = figure.add_subplot(grid[:, 0])
         conduction, valence = figure.add_subplot(grid[0, 1]), figure.add_subplot(grid[1, 1])
         density = figure.add_subplot(grid[:, 2], sharey=whole)
-        _lines(whole, bands, zero, labels=True)
+        figure.suptitle(_title(spectra), x=0.01, ha="left", size="medium")
         top = max(ABOVE, (gap.gap_eV or 0) + 2)
-        whole.set(ylim=(-BELOW, top), xlabel="wave vector", ylabel=energy_label(gap))
-        whole.set_title(_title(spectra))
+        _lines(whole, bands, zero, -BELOW, top)
+        whole.set(title="bands", xlabel="wave vector", ylabel=energy_label(gap))
         _arrow(whole, bands, gap, zero)
         for axes, name, edge in ((conduction, "conduction band", gap.cbm_eV), (valence, "valence band", gap.vbm_eV)):
             _enlarge(axes, bands, zero, edge, name)
@@ -87,17 +87,24 @@ def _title(spectra: Spectra) -> str:
     return f"{spectra.title}: " + ("metal" if gap.metal else f"{gap.character} gap {gap.gap_eV:.3f} eV")
 
 
-def _lines(axes: Axes, bands: Bands, zero: float, *, labels: bool) -> None:
+def _lines(axes: Axes, bands: Bands, zero: float, low: float, high: float) -> None:
+    """The bands that pass between two energies; each spin is one line, broken where segments and bands end."""
     distance, energies = bands.distances(), bands.sorted() - zero
-    for segment in bands.segments:
-        part = slice(segment.start, segment.stop)
-        for spin, line in zip(range(bands.spins), ("-", "--"), strict=False):
-            axes.plot(distance[part], energies[spin, part], line, color=COLOURS[spin], marker=".", markersize=2.5)
+    for spin, line in zip(range(bands.spins), ("-", "--"), strict=False):
+        seen = (energies[spin].max(axis=0) >= low) & (energies[spin].min(axis=0) <= high)
+        x: list[float] = []
+        y: list[float] = []
+        for segment in bands.segments:
+            part = slice(segment.start, segment.stop)
+            for band in np.flatnonzero(seen):
+                x += [*distance[part], np.nan]
+                y += [*energies[spin, part, band], np.nan]
+        axes.plot(x, y, line, color=COLOURS[spin], marker=".", markersize=2.5)
     ticks, names = _ticks(bands, distance)
-    axes.set_xticks(ticks, names if labels else [""] * len(names))
+    axes.set_xticks(ticks, names)
     for tick in ticks:
         axes.axvline(tick, color="0.8", linewidth=0.6, zorder=0)
-    axes.set_xlim(distance[0], distance[-1])
+    axes.set(xlim=(distance[0], distance[-1]), ylim=(low, high))
 
 
 def _ticks(bands: Bands, distance: Any) -> tuple[list[float], list[str]]:
@@ -126,12 +133,11 @@ def _enlarge(axes: Axes, bands: Bands, zero: float, edge: float | None, name: st
     if edge is None:
         axes.text(0.5, 0.5, "metal: no edge", ha="center", va="center", transform=axes.transAxes, color="0.4")
         return
-    _lines(axes, bands, zero, labels=True)
     above = edge > zero + DEGENERATE_EV
     window = _window(bands, edge, above)
     start = edge - zero
     low, high = (start, start + window) if above else (start - window, start)
-    axes.set_ylim(low - MARGIN * window * (3 if above else 1), high + MARGIN * window * (1 if above else 3))
+    _lines(axes, bands, zero, low - MARGIN * window, high + MARGIN * window)
     axes.axhline(start, color=COLOURS[1], linewidth=0.8, linestyle="--")
     axes.tick_params(axis="x", labelsize=7)
 

@@ -51,6 +51,9 @@ def save(
 ) -> Drawn:
     """Write a figure in every format and its data beside it."""
     folder.mkdir(parents=True, exist_ok=True)
+    # Laid out once, for every format anew would cost as much as drawing it.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
     for suffix in FORMATS:
         # No date inside, so that the same data gives the same file.
         metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(suffix)

@@ -155,7 +155,7 @@ def _facts(campaign: Campaign, results: Mapping[tuple[str, Stage], CampaignResul
     host = campaign.host
     engines = sorted({f"{r.settings['program']} {r.settings['version']}" for r in results.values() if r.settings})
     done = sum(r.is_usable for r in results.values())
-    computed = {r.member for r in results.values() if r.is_usable} & set(campaign.configurations)
+    computed = {r.member for r in results.values() if r.is_usable} & {m.label for m in campaign.configurations}
     return [
         ("host", f"{host.name}, {campaign.formula}, {host.space_group.symbol}; {host.source}"),
         ("cell", f"{host.cell}: {len(host.crystal)} atoms, {campaign.space.sites} sites to substitute"),

@@ -45,7 +45,7 @@ def spectra_of(campaign: Campaign, ranking: Ranking) -> list[Spectra]:
 
 
 def _with_spectra(campaign: Campaign, rows: Iterable[Ranked]) -> list[Ranked]:
-    wanted = [s for s in (Stage.DOS, Stage.BANDS, Stage.OPTICS) if s in campaign.spec.stages]
+    wanted = [s for s in (Stage.DOS, Stage.BANDS) if s in campaign.spec.stages]
     have = (r for r in rows if r.gap is not None and any(finished(campaign, r.member, s) for s in wanted))
     return [row for row, _ in zip(have, range(MOST), strict=False)]
 
@@ -54,7 +54,7 @@ def _spectra(campaign: Campaign, row: Ranked, formula_units: int) -> Spectra | N
     from kalloy.parsers.optics import choose, spectrum
 
     assert row.gap is not None
-    bands, dos, optics = (_read(campaign, row.member, s) for s in (Stage.BANDS, Stage.DOS, Stage.OPTICS))
+    bands, dos, optics = (_read(campaign, row.member, s) for s in (Stage.BANDS, Stage.DOS, Stage.DOS))
     dielectric = choose(optics.vasprun.dielectric) if optics else None
     place = ", lowest energy" if row.rank == 1 else ""
     return Spectra(
