@@ -21,7 +21,8 @@ VERBS = {
     "status": "Where every calculation stands.",
     "collect": "Parse what has finished into results.",
     "rank": "Order the configurations by energy, with gap, volume and doubts.",
-    "report": "One self-contained page with table, bands and density of states.",
+    "report": "One self-contained page with table, figures and methods.",
+    "export": "Results for others: an archive to publish, structures and tables.",
     "parse": "Read any VASP folder: gap, character, energy, convergence.",
 }
 
