@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from kalloy.workflows.screening.gaps import MemberGap
     from kalloy.workflows.screening.ranking import Ranked, Ranking
 
+SPECTRA = ("bands", "dos", "optics")
+"""Stages that are drawn."""
 MOST = 6
 """Members whose spectra are drawn: the host and the lowest; more would be read by nobody."""
 
@@ -45,7 +47,7 @@ def spectra_of(campaign: Campaign, ranking: Ranking) -> list[Spectra]:
 
 
 def _with_spectra(campaign: Campaign, rows: Iterable[Ranked]) -> list[Ranked]:
-    wanted = [s for s in (Stage.DOS, Stage.BANDS) if s in campaign.spec.stages]
+    wanted = [s for s in campaign.spec.stages if s.value in SPECTRA]
     have = (r for r in rows if r.gap is not None and any(finished(campaign, r.member, s) for s in wanted))
     return [row for row, _ in zip(have, range(MOST), strict=False)]
 
@@ -54,7 +56,7 @@ def _spectra(campaign: Campaign, row: Ranked, formula_units: int) -> Spectra | N
     from kalloy.parsers.optics import choose, spectrum
 
     assert row.gap is not None
-    bands, dos, optics = (_read(campaign, row.member, s) for s in (Stage.BANDS, Stage.DOS, Stage.DOS))
+    bands, dos, optics = (_read(campaign, row.member, name) for name in SPECTRA)
     dielectric = choose(optics.vasprun.dielectric) if optics else None
     place = ", lowest energy" if row.rank == 1 else ""
     return Spectra(
@@ -68,10 +70,10 @@ def _spectra(campaign: Campaign, row: Ranked, formula_units: int) -> Spectra | N
     )
 
 
-def _read(campaign: Campaign, member: str, stage: Stage) -> Result | None:
+def _read(campaign: Campaign, member: str, name: str) -> Result | None:
     from kalloy.parsers.result import read_result
 
-    if stage not in campaign.spec.stages:
+    if name not in campaign.spec.stages:
         return None
-    attempt = finished(campaign, member, stage)
+    attempt = finished(campaign, member, Stage(name))
     return read_result(attempt.folder) if attempt else None
