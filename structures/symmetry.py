@@ -74,15 +74,26 @@ def wyckoff_sets(crystal: Crystal, tolerance: float = TOLERANCE) -> tuple[tuple[
     )
 
 
-def site_permutations(
+@dataclass(frozen=True, eq=False)
+class Operation:
+    """One operation of a space group, and what it does to some sites."""
+
+    rotation: NDArray[np.int64]
+    """Shape (3, 3), W in x' = W x + w, fractional."""
+    translation: NDArray[np.float64]
+    """Shape (3,), w, fractional."""
+    permutation: Permutation
+    """Of the sites that were asked for, by their positions in that sequence."""
+
+
+def operations(
     crystal: Crystal, sites: Sequence[int] | None = None, tolerance: float = TOLERANCE
-) -> tuple[Permutation, ...]:
-    """How the crystal's space group permutes some of its sites, each different permutation once, sorted.
+) -> tuple[Operation, ...]:
+    """Every operation of the crystal's space group, with how it permutes some of its sites.
 
     Parameters
     ----------
-    sites : indices into the crystal, a union of whole orbits; all of them by default. The permutations speak of
-        positions in this sequence, not in the crystal.
+    sites : indices into the crystal, a union of whole orbits; all of them by default.
     tolerance : Å.
 
     Raises
@@ -93,15 +104,29 @@ def site_permutations(
 
     chosen = np.arange(len(crystal)) if sites is None else np.asarray(sites, int)
     positions = crystal.positions[chosen]
-    operations = _asked(spglib.get_symmetry, crystal, tolerance)
-    images = np.einsum("gij,sj->gsi", operations["rotations"], positions) + operations["translations"][:, None, :]
+    found = _asked(spglib.get_symmetry, crystal, tolerance)
+    rotations, translations = np.asarray(found["rotations"], np.int64), np.asarray(found["translations"], float)
+    images = np.einsum("gij,sj->gsi", rotations, positions) + translations[:, None, :]
     landed = _nearest_sites(positions, images)
     if not (np.sort(landed, axis=1) == np.arange(len(chosen))).all():
         raise HostError(
             "a symmetry operation does not map the substituted sites one to one",
             mend="select whole sets of equivalent sites, or give a smaller tolerance",
         )
-    return tuple(sorted({tuple(permutation) for permutation in landed.tolist()}))
+    return tuple(
+        Operation(rotation, translation, tuple(permutation))
+        for rotation, translation, permutation in zip(rotations, translations, landed.tolist(), strict=True)
+    )
+
+
+def site_permutations(
+    crystal: Crystal, sites: Sequence[int] | None = None, tolerance: float = TOLERANCE
+) -> tuple[Permutation, ...]:
+    """How the crystal's space group permutes some of its sites, each different permutation once, sorted.
+
+    Parameters and errors are those of `operations`.
+    """
+    return tuple(sorted({operation.permutation for operation in operations(crystal, sites, tolerance)}))
 
 
 def _nearest_sites(positions: NDArray[np.float64], images: NDArray[np.float64]) -> NDArray[np.int64]:

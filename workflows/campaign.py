@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from kalloy.errors import InputError, SpecError, nearest
 from kalloy.structures.configuration import Configuration, ConfigurationSpace
-from kalloy.structures.crystal import Crystal
 from kalloy.structures.host import Host, bundled_hosts, load_host
 from kalloy.structures.substitution import Substitution
+from kalloy.workflows.derivation import Recipe, derive
+from kalloy.workflows.files import read_json
 from kalloy.workflows.inputs.preset import Preset, load_preset
 from kalloy.workflows.inputs.stage import Stage
-from kalloy.workflows.members import Kind, Member
+from kalloy.workflows.members import Kind, Member, in_poscar_order
 from kalloy.workflows.spec import On, Spec, SubstitutionTable, load_spec
+from kalloy.workflows.spec_members import ReferencePhase
 
 SPEC_FILE = "kalloy.toml"
 HOST = "host"
+REFERENCES = "refs"
+"""Folder of the reference phases: ``refs/KBr``."""
 MEMBER_LIMIT = 20_000
 """More members than this are refused: nobody computes them all."""
 
@@ -38,24 +43,34 @@ class Campaign:
                 raise InputError(f"no {SPEC_FILE} in '{root}'", mend="name a campaign folder, or make one: kalloy new")
             spec = load_spec(root / SPEC_FILE)
         self.spec = spec
-        if len(spec.step) > len(spec.written) or spec.references or any(t.end_member for t in spec.substitution):
-            raise SpecError("[noise], [variants], [references] and end_member are not computed yet")
+        self._read: dict[Path, list[Recipe]] = {}
+        self._made: dict[str, Member] = {}
         self.preset: Preset = load_preset(spec.calculation.preset, root)
         self.host: Host = load_host(self._host_source, spec.host.cell)
         self.space = ConfigurationSpace(self.host, [_substitution(t) for t in spec.substitution])
         for table in spec.step:
             for label in table.on.members if isinstance(table.on, On) else ():
                 self.member(label)
+        for label in spec.derived_from:
+            if not self.member(label).is_ranked:
+                raise SpecError(f"'{label}' is no configuration", where=str(root / SPEC_FILE), mend="name one: K03/c12")
 
     @property
     def _host_source(self) -> str:
         """A bundled name, or a file relative to kalloy.toml and to nothing else."""
-        structure = self.spec.host.structure
+        return self._structure_source(self.spec.host.structure)
+
+    def _structure_source(self, structure: str) -> str:
         return structure if structure in bundled_hosts() else str(self.root / Path(structure).expanduser())
 
-    @cached_property
+    @property
     def members(self) -> dict[str, Member]:
-        """Every member by label: the host, then the configurations in enumeration order."""
+        """By label: the host, configurations in enumeration order, references, then what selections derived."""
+        return self._listed | self._derived
+
+    @cached_property
+    def _listed(self) -> dict[str, Member]:
+        """What kalloy.toml names by itself, before anything is computed."""
         asked = sum(self.space.count(content) for content in self.space.contents)
         if asked > MEMBER_LIMIT:
             raise InputError(
@@ -67,24 +82,70 @@ class Campaign:
         for content in self.space.contents:
             if any(content.counts):
                 found |= {c.label: _configuration_member(c) for c in self.space.configurations(content)}
+        for member in (*self.end_members, *self._references):
+            found.setdefault(member.label, member)
         return found
 
     @cached_property
     def _host_member(self) -> Member:
-        crystal = _in_poscar_order(self.host.crystal)
+        crystal = in_poscar_order(self.host.crystal)
         return Member(HOST, crystal, 1, self.host.identity, self.host.space_group.symbol, None, Kind.HOST)
+
+    @cached_property
+    def end_members(self) -> list[Member]:
+        """The fully substituted crystals of the substitutions that ask for theirs: ``K24/c1``."""
+        tables = self.spec.substitution
+        alone = [[_alone(t, t is table) for t in tables] for table in tables if table.end_member]
+        spaces = [ConfigurationSpace(self.host, substitutions) for substitutions in alone]
+        found = [c for space in spaces for content in space.contents for c in space.configurations(content)]
+        return [replace(_configuration_member(c), kind=Kind.REFERENCE) for c in found]
+
+    @cached_property
+    def _references(self) -> list[Member]:
+        return [self._reference(name, phase) for name, phase in self.spec.references.items()]
+
+    def _reference(self, name: str, phase: ReferencePhase) -> Member:
+        host = load_host(self._structure_source(phase.structure), phase.cell)
+        crystal = in_poscar_order(host.crystal)
+        label = f"{REFERENCES}/{name}"
+        return Member(label, crystal, 1, host.identity, host.space_group.symbol, None, Kind.REFERENCE)
+
+    def phase(self, member: Member) -> ReferencePhase | None:
+        """What ``[references]`` says of a member; None for what shares the host's cell, end members among it."""
+        folder, _, name = member.label.partition("/")
+        return self.spec.references[name] if folder == REFERENCES else None
+
+    @property
+    def recipes(self) -> dict[str, Recipe]:
+        """How the derived members on record were made, by label. Selections never change: none is read twice."""
+        files = sorted(self.selections.glob("*.json")) if self.selections.is_dir() else []
+        for path in files:
+            if path not in self._read:
+                self._read[path] = read_json(path).get("derived", [])
+        return {recipe["label"]: recipe for path in files for recipe in self._read[path]}
+
+    @property
+    def _derived(self) -> dict[str, Member]:
+        return {label: self._derive(label, recipe) for label, recipe in self.recipes.items()}
+
+    def _derive(self, label: str, recipe: Recipe) -> Member:
+        if label not in self._made:
+            self._made[label] = derive(recipe, self._listed)
+        return self._made[label]
 
     @property
     def configurations(self) -> list[Member]:
         """The members that are ranked, in enumeration order."""
-        return [m for m in self.members.values() if m.is_ranked]
+        return [m for m in self._listed.values() if m.is_ranked]
 
     def member(self, label: str) -> Member:
         """The member of that label; the nearest known one is named where there is none."""
-        try:
-            return self.members[label]
-        except KeyError:
-            raise InputError(f"no member '{label}'", mend=nearest(label, list(self.members))) from None
+        if label in self._listed:
+            return self._listed[label]
+        members = self.members
+        if label not in members:
+            raise InputError(f"no member '{label}'", mend=nearest(label, list(members)))
+        return members[label]
 
     @property
     def command(self) -> str:
@@ -96,7 +157,7 @@ class Campaign:
     @property
     def formula(self) -> str:
         """Of the host's cell, elements in the order of POSCAR."""
-        return self.members[HOST].crystal.formula
+        return self.member(HOST).crystal.formula
 
     # -- where things lie ------------------------------------------------------
 
@@ -125,6 +186,11 @@ class Campaign:
         return self.root / member / stage.value
 
 
+def _alone(table: SubstitutionTable, full: bool) -> Substitution:
+    """On every site of its sublattice, or on none."""
+    return Substitution(table.replace, table.with_, **({"fractions": (1.0,)} if full else {"counts": (0,)}))
+
+
 def _substitution(table: SubstitutionTable) -> Substitution:
     counts = () if table.count in (None, "all") else table.count
     fractions = () if table.fraction is None else table.fraction
@@ -138,18 +204,10 @@ def _tuple(value: Any) -> tuple[Any, ...]:
 def _configuration_member(configuration: Configuration) -> Member:
     return Member(
         configuration.label,
-        _in_poscar_order(configuration.crystal()),
+        in_poscar_order(configuration.crystal()),
         configuration.degeneracy,
         configuration.identity,
         configuration.space_group.symbol,
         configuration,
         Kind.CONFIGURATION,
     )
-
-
-def _in_poscar_order(crystal: Crystal) -> Crystal:
-    """Elements from the most electropositive on, so that every member of a set names them in one order."""
-    from pymatgen.core import Element
-
-    order = sorted(range(len(crystal)), key=lambda i: (Element(crystal.species[i]).X, crystal.species[i]))
-    return Crystal(crystal.lattice, tuple(crystal.species[i] for i in order), crystal.positions[order])

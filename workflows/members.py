@@ -100,4 +100,16 @@ class Member:
         ----------
         asked : the stages of the campaign: a parent that it leaves out is none.
         """
+        if self.kind is Kind.VARIANT and stage is Stage.STATIC:
+            assert self.of is not None
+            own = Parent(self.of, Stage.RELAX, (Takes.STRUCTURE,))
+            return own, Parent(self.recipe["cell_of"], Stage.RELAX, (Takes.CELL,))
         return tuple(Parent(self.label, parent, takes) for parent, takes in stage.parents.items() if parent in asked)
+
+
+def in_poscar_order(crystal: Crystal) -> Crystal:
+    """Elements from the most electropositive on, so that every member of a set names them in one order."""
+    from pymatgen.core import Element
+
+    order = sorted(range(len(crystal)), key=lambda i: (Element(crystal.species[i]).X, crystal.species[i]))
+    return Crystal(crystal.lattice, tuple(crystal.species[i] for i in order), crystal.positions[order])

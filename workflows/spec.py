@@ -207,6 +207,12 @@ class Spec(Table):
         return self.site.get(self.calculation.site, SiteTable())
 
     @property
+    def derived_from(self) -> list[str]:
+        """Labels that ``[noise]`` and ``[variants]`` name."""
+        asked = (self.noise.duplicate, self.noise.rattle, self.variants.cells)
+        return [label for whose in asked if isinstance(whose, list) for label in whose]
+
+    @property
     def stages(self) -> list[Stage]:
         """Every stage of every step, in order."""
         return [stage for table in self.written for stage in table.stages]

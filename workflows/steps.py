@@ -13,6 +13,8 @@ from kalloy.workflows.files import read_json, write_json
 from kalloy.workflows.index import Index
 from kalloy.workflows.inputs.kpoints import BandPath, band_path
 from kalloy.workflows.inputs.stage import Stage
+from kalloy.workflows.members import Kind
+from kalloy.workflows.recipes import recipes
 from kalloy.workflows.screening.ranking import Ranking, rank
 from kalloy.workflows.spec import On, StepTable
 from kalloy.workflows.spec_members import DerivedStep
@@ -32,6 +34,8 @@ class Selection:
     """The results that the choice rests on."""
     path: BandPath | None
     """The one band path of the set, where the step has a stage on a path."""
+    notes: tuple[str, ...] = ()
+    """What a reader should know: why nobody was chosen."""
 
 
 def selection_file(campaign: Campaign, step: int) -> Path:
@@ -53,6 +57,7 @@ def selected(campaign: Campaign, step: int) -> Selection | None:
         raw["rule"],
         tuple(raw["inputs"]),
         BandPath.from_json(raw["path"]) if raw["path"] else None,
+        tuple(raw.get("notes", ())),
     )
 
 
@@ -86,7 +91,8 @@ def select(campaign: Campaign, step: int, *, allow_missing: bool = False) -> Sel
             mend="run the campaign until they are, or choose without them: kalloy select --allow-missing",
         )
     ranking = _ranking(campaign) if _needs_energies(table) else None
-    members = _members(campaign, table.on, ranking)
+    derived, notes = recipes(campaign, table.on, ranking) if isinstance(table, DerivedStep) else ([], [])
+    members = [r["label"] for r in derived] if isinstance(table, DerivedStep) else _members(campaign, table, ranking)
     record = {
         "schema": 1,
         "step": step,
@@ -96,6 +102,8 @@ def select(campaign: Campaign, step: int, *, allow_missing: bool = False) -> Sel
         "missing": missing,
         "inputs": [r.to_json() for r in ranking.rows] if ranking else [],
         "members": members,
+        "derived": derived,
+        "notes": notes,
         "path": _path(campaign, members, ranking) if any(s.is_on_a_path for s in table.stages) else None,
     }
     write_json(selection_file(campaign, step), record)
@@ -136,17 +144,20 @@ def _ranking(campaign: Campaign) -> Ranking:
     return rank(campaign, index.results())
 
 
-def _members(campaign: Campaign, on: Any, ranking: Ranking | None) -> list[str]:
-    if on == "all":
-        return list(campaign.members)
-    named = [campaign.member(label).label for label in on.members]
-    lowest = ranking.lowest(on.lowest) if ranking else []
-    return list(dict.fromkeys([HOST] * on.host + lowest + named))
+def _members(campaign: Campaign, table: StepTable, ranking: Ranking | None) -> list[str]:
+    references = [m.label for m in campaign.members.values() if m.kind is Kind.REFERENCE]
+    if not isinstance(table.on, On):
+        # The band path of the set means nothing in another lattice.
+        left_out = references if any(s.is_on_a_path for s in table.stages) else []
+        return [m.label for m in campaign.members.values() if not m.kind.is_derived and m.label not in left_out]
+    named = [campaign.member(label).label for label in table.on.members]
+    lowest = ranking.lowest(table.on.lowest) if ranking else []
+    return list(dict.fromkeys([HOST] * table.on.host + lowest + named + references * table.on.references))
 
 
 def _path(campaign: Campaign, members: list[str], ranking: Ranking | None) -> dict[str, Any]:
     """The path of the winner (of the first content), else of the first configuration selected, else of the host."""
-    configurations = [m for m in members if m != HOST]
+    configurations = [m for m in members if campaign.member(m).is_ranked]
     owner = ranking.lowest(1)[0] if ranking and ranking.lowest(1) else (configurations or members)[0]
     return band_path(_last_structure(campaign, owner), owner).to_json()
 

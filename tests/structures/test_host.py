@@ -32,9 +32,15 @@ def distances(crystal: Crystal, radius: float) -> dict[tuple[str, ...], list[flo
 
 
 def test_bundled_hosts() -> None:
-    assert bundled_hosts() == ["Cs4PbBr6", "Cs4PbBr6-measured", "CsPbBr3"]
+    assert bundled_hosts() == ["Cs4PbBr6", "Cs4PbBr6-measured", "CsBr", "CsPbBr3", "KBr"]
     groups = {name: str(load_host(name).space_group) for name in bundled_hosts()}
-    assert groups == {"Cs4PbBr6": "R-3c (167)", "Cs4PbBr6-measured": "R-3c (167)", "CsPbBr3": "Pm-3m (221)"}
+    assert groups == {
+        "Cs4PbBr6": "R-3c (167)",
+        "Cs4PbBr6-measured": "R-3c (167)",
+        "CsBr": "Pm-3m (221)",
+        "CsPbBr3": "Pm-3m (221)",
+        "KBr": "Fm-3m (225)",
+    }
     assert not any(load_host(name).warnings for name in bundled_hosts())
 
 
@@ -208,5 +214,5 @@ def test_identity_tells_hosts_apart_and_is_stable() -> None:
 
     assert identity("Cs4PbBr6") == identity("Cs4PbBr6", "conventional")
     different = {identity(name) for name in bundled_hosts()} | {identity("Cs4PbBr6", "primitive")}
-    assert len(different) == 4
+    assert len(different) == len(bundled_hosts()) + 1
     assert isinstance(load_host("CsPbBr3"), Host)

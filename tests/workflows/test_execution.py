@@ -26,11 +26,11 @@ def write(campaign: Campaign, stage: Stage) -> Attempt:
 
 def test_a_stage_is_never_completed_before_its_parents(campaign: Campaign) -> None:
     relax, static = write(campaign, Stage.RELAX), write(campaign, Stage.STATIC)
-    with pytest.raises(CampaignError, match="parent stage 'relax' is not done"):
+    with pytest.raises(CampaignError, match=r"parent 'K1/c2/relax' is not done"):
         complete(static)
     assert execute(static.folder) is Outcome.FAILED  # and says why
     assert static.end is not None
-    assert "parent stage 'relax'" in static.end["cause"]
+    assert "parent 'K1/c2/relax'" in static.end["cause"]
     assert not (static.folder / "vasprun.xml").exists()
     assert relax.end is None
 

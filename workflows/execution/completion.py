@@ -31,23 +31,30 @@ def complete(attempt: Attempt) -> None:
         return
     written = attempt.written
     taken = []
-    for stage, takes in written["parents"].items():
-        parent = finished_parent(attempt, stage)
-        source = f"{stage}/{parent.folder.name}"
-        taken += [{"what": what, "from": source, **_take(attempt, parent, Takes(what))} for what in takes]
-        if has_only_spec(attempt.folder) and (parent.folder / "POTCAR").is_file():
+    for record in written["parents"]:
+        parent = finished_parent(attempt, record["member"], record["stage"])
+        source = f"{record['stage']}/{parent.folder.name}"
+        if record["member"] != written["member"]:
+            source = f"{record['member']}/{source}"
+        taken += [{"what": what, "from": source, **_take(attempt, parent, Takes(what))} for what in record["takes"]]
+        # Of the parent with the same atoms: another's datasets are for other elements.
+        if "structure" in record["takes"] and has_only_spec(attempt.folder) and (parent.folder / "POTCAR").is_file():
             copied = _copy(parent.folder / "POTCAR", attempt.folder / "POTCAR")
             taken.append({"what": "POTCAR", "from": source, **copied})
     write_json(attempt.folder / TAKEN, {"schema": 1, "completed": now(), "taken": taken})
 
 
-def finished_parent(attempt: Attempt, stage: str) -> Attempt:
-    """The newest attempt of a parent stage that is done."""
-    folder = attempt.folder.parent.parent / stage
+def finished_parent(attempt: Attempt, member: str, stage: str) -> Attempt:
+    """The newest attempt of a parent calculation that is done, of this member or of another."""
+    own: str = attempt.written["member"]
+    # A member's own folder may be a link to another disk, so that its own stages are looked for beside each other.
+    folder = attempt.folder.parents[1] / stage
+    if member != own:
+        folder = attempt.folder.parents[2 + own.count("/")] / member / stage
     done = [a for a in attempts(folder) if (end := a.end) and end["outcome"] == Outcome.DONE]
     if not done:
         raise CampaignError(
-            f"parent stage '{stage}' is not done", where=str(attempt.folder), mend=f"run {folder} first"
+            f"parent '{member}/{stage}' is not done", where=str(attempt.folder), mend=f"run {folder} first"
         )
     return done[-1]
 
@@ -55,6 +62,8 @@ def finished_parent(attempt: Attempt, stage: str) -> Attempt:
 def _take(attempt: Attempt, parent: Attempt, what: Takes) -> dict[str, Any]:
     if what is Takes.ENERGY_WINDOW:
         return _take_window(attempt, parent)
+    if what is Takes.CELL:
+        return _take_cell(attempt, parent)
     if what is Takes.STRUCTURE:
         return _copy(parent.folder / "CONTCAR", attempt.folder / "POSCAR")
     name = DENSITY_FILES[attempt.written["engine"]]
@@ -69,6 +78,22 @@ def _copy(source: Path, target: Path) -> dict[str, Any]:
     shutil.copyfile(source, part)
     part.replace(target)
     return {"file": target.name, "sha256": hash_of(target)}
+
+
+def _take_cell(attempt: Attempt, parent: Attempt) -> dict[str, Any]:
+    """The parent's lattice under the POSCAR's own fractional coordinates."""
+    from pymatgen.core import Structure
+    from pymatgen.io.vasp.inputs import Poscar
+
+    own, other = (
+        Poscar.from_file(path, check_for_potcar=False).structure
+        for path in (attempt.folder / "POSCAR", parent.folder / "CONTCAR")
+    )
+    moved = Structure(other.lattice, own.species, own.frac_coords)
+    comment = f"{attempt.written['member']}: cell of {parent.written['member']}"
+    text = Poscar(moved, comment=comment).get_str(significant_figures=16)
+    write_text(attempt.folder / "POSCAR", text)
+    return {"file": "POSCAR", "sha256": hash_of(attempt.folder / "POSCAR")}
 
 
 def _take_window(attempt: Attempt, parent: Attempt) -> dict[str, Any]:

@@ -12,6 +12,8 @@ class Takes(StrEnum):
 
     STRUCTURE = "structure"
     """CONTCAR of the parent becomes POSCAR."""
+    CELL = "cell"
+    """The parent's lattice, after whose fractional coordinates were taken: they stay."""
     CHARGE_DENSITY = "charge density"
     """The parent's charge density: ``CHGCAR`` of VASP, ``gpaw.gpw`` of kalloy-gpaw."""
     ENERGY_WINDOW = "energy window"

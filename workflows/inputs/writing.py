@@ -14,9 +14,10 @@ from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.files import hash_of, write_json, write_text
 from kalloy.workflows.inputs import incar, potcar
 from kalloy.workflows.inputs.kpoints import BandPath, mesh_kpoints, mesh_warnings
+from kalloy.workflows.inputs.member_mesh import member_mesh
 from kalloy.workflows.inputs.preset import LineSettings, MeshSettings
-from kalloy.workflows.inputs.stage import Stage
-from kalloy.workflows.members import Member
+from kalloy.workflows.inputs.stage import Stage, Takes
+from kalloy.workflows.members import Member, Parent
 
 MEMBER_FILE = "member.json"
 
@@ -42,9 +43,9 @@ def write_attempt(
     folder = calculation / f"a{number:02d}"
     part = calculation / f".{folder.name}.{secrets.token_hex(4)}.part"
     part.mkdir(parents=True)
-    parents = _parents(campaign, stage)
+    parents = member.parents(stage, campaign.spec.stages)
     start = _relaxed_so_far(after, member) if stage.is_relaxation and after else None
-    if not any("structure" in takes for takes in parents.values()):
+    if not any(Takes.STRUCTURE in parent.takes for parent in parents):
         files["POSCAR"] = poscar_text(start or member.crystal, member.label)
     for name, text in files.items():
         write_text(part / name, text)
@@ -59,7 +60,7 @@ def write_attempt(
 
 def asked_inputs(campaign: Campaign, member: Member, stage: Stage, path: BandPath | None) -> str:
     """A hash of INCAR, KPOINTS and datasets as they would be written now: whether an attempt still asks for them."""
-    text = incar_tags(campaign, member, stage).text + str(_kpoints(campaign, stage, path))
+    text = incar_tags(campaign, member, stage).text + str(_kpoints(campaign, member, stage, path))
     if campaign.spec.calculation.engine == "vasp":
         text += potcar_choice(campaign, member).spec + str(potcar_functional(campaign))
     return sha256(text.encode()).hexdigest()
@@ -70,7 +71,7 @@ def _input_files(
 ) -> tuple[dict[str, str], dict[str, Any]]:
     """Names and contents, and for VASP what goes on record of its datasets: titles, hashes, valences, origin."""
     tags = incar_tags(campaign, member, stage)
-    files = {"INCAR": tags.text, "KPOINTS": str(_kpoints(campaign, stage, path))}
+    files = {"INCAR": tags.text, "KPOINTS": str(_kpoints(campaign, member, stage, path))}
     if campaign.spec.calculation.engine != "vasp":
         return files, {"datasets": []}
     found = potcars_of(campaign, member)
@@ -100,18 +101,14 @@ def incar_tags(campaign: Campaign, member: Member, stage: Stage) -> incar.IncarT
     return incar.compose(campaign.preset, stage, campaign.spec.machine.incar, calculation.incar, system)
 
 
-def _kpoints(campaign: Campaign, stage: Stage, path: BandPath | None) -> Any:
+def _kpoints(campaign: Campaign, member: Member, stage: Stage, path: BandPath | None) -> Any:
     settings = campaign.preset.kpoints[stage]
     if isinstance(settings, LineSettings):
         if path is None:
             raise CampaignError(f"stage '{stage}' has no band path", mend="run `kalloy select` for its step first")
         return path.kpoints(settings.line_points)
-    return mesh_kpoints(settings, f"{campaign.preset.name}: {stage} mesh, as stated")
-
-
-def _parents(campaign: Campaign, stage: Stage) -> dict[str, list[str]]:
-    asked = campaign.spec.stages
-    return {parent.value: [t.value for t in takes] for parent, takes in stage.parents.items() if parent in asked}
+    mesh, origin = member_mesh(campaign, member, stage, settings)
+    return mesh_kpoints(mesh, f"{campaign.preset.name}: {stage} mesh, {origin}")
 
 
 def _relaxed_so_far(after: Attempt, member: Member) -> Crystal | None:
@@ -146,7 +143,7 @@ def poscar_text(crystal: Crystal, comment: str) -> str:
 
 
 def _record(
-    campaign: Campaign, member: Member, stage: Stage, number: int, parents: dict[str, list[str]], folder: Path
+    campaign: Campaign, member: Member, stage: Stage, number: int, parents: tuple[Parent, ...], folder: Path
 ) -> dict[str, Any]:
     from kalloy import __version__
 
@@ -167,7 +164,7 @@ def _record(
         "tags_of_the_user": list(tags.own),
         "dos_window_eV": list(campaign.preset.dos_window),
         "host": {"structure": campaign.spec.host.structure, "cell": campaign.host.cell, "source": campaign.host.source},
-        "parents": parents,
+        "parents": [parent.to_json() for parent in parents],
         "inputs": {p.name: hash_of(p) for p in sorted(folder.iterdir())},
     }
 
@@ -193,11 +190,14 @@ def _write_member(campaign: Campaign, member: Member) -> None:
     record = {
         "schema": 1,
         "label": member.label,
+        "kind": member.kind,
+        "of": member.of,
         "identity": member.identity,
         "formula": member.crystal.formula,
         "degeneracy": member.degeneracy,
         "space_group": member.space_group,
         "occupation": occupation,
+        "recipe": member.recipe,
     }
     write_json(path, record)
 

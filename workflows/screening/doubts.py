@@ -8,11 +8,12 @@ import numpy as np
 
 from kalloy.parsers.gap import QUASI_DIRECT_EV
 from kalloy.workflows.campaign import Campaign
-from kalloy.workflows.inputs.preset import MeshSettings
 from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.screening.columns import Results, columns_of
+from kalloy.workflows.screening.noise import noise_floor
 from kalloy.workflows.screening.ranked import Ranked
 from kalloy.workflows.screening.ranking import Order, Ranking
+from kalloy.workflows.screening.strain import strain_lines
 
 MOST_NOTES = 10
 """Members of which it is said one by one why they are not ranked."""
@@ -32,7 +33,8 @@ def doubts(campaign: Campaign, ranking: Ranking, results: Results, rows: Sequenc
     lines.append(f"direct and indirect are those of {cell}; a larger cell folds k-points onto Γ")
     lines += _gap_doubts(shown)
     lines += _convergence(results)
-    lines += _mesh_noise(campaign)
+    lines += noise_floor(campaign, results).lines
+    lines += strain_lines(campaign, results)
     if campaign.preset.rough:
         lines.append(f"preset {campaign.spec.calculation.preset} is rough: see its file for cut-off and meshes")
     if "Pb" in campaign.host.crystal.species:
@@ -90,19 +92,6 @@ def _convergence(results: Results) -> list[str]:
         return []
     and_stress = f" and stresses of {stress:.2f} kB" if stress is not None else ""
     return [f"relaxed to forces of {force:.3f} eV/Å{and_stress} at most; volumes carry what is left of them"]
-
-
-def _mesh_noise(campaign: Campaign) -> list[str]:
-    from kalloy.workflows.inputs.kpoints import mesh_warnings
-
-    stages = [s for s in campaign.spec.stages if s in (Stage.RELAX, Stage.STATIC)]
-    meshes = {s: m for s in stages if isinstance(m := campaign.preset.kpoints[s], MeshSettings)}
-    # As for a relaxation: a mesh without Γ is no fault of an energy.
-    broken = [s for s, mesh in meshes.items() if mesh_warnings({Stage.RELAX: mesh}, campaign.host.crystal)]
-    if broken:
-        name = " and ".join(broken)
-        return [f"the {name} mesh breaks the lattice's symmetry: energies depend on a configuration's orientation"]
-    return ["the meshes keep the lattice's symmetry: by symmetry no mesh noise between orientations"]
 
 
 def _changed_files(results: Results, rows: Iterable[Ranked]) -> list[str]:

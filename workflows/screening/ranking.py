@@ -20,6 +20,7 @@ from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.members import Member
 from kalloy.workflows.screening.agreement import OF_THE_COMPOSITION, Agreement, compare, parse_allowed
 from kalloy.workflows.screening.columns import Results, StageColumns, columns_of
+from kalloy.workflows.screening.noise import noise_floor
 from kalloy.workflows.screening.ranked import Ranked, RowMaker
 
 Floats = NDArray[np.float64]
@@ -117,7 +118,8 @@ def rank(
     Parameters
     ----------
     allowed : settings whose difference the user takes on, beside those of ``[agreement] allow``.
-    noise_meV : what energies are uncertain by against each other, per cell; by content, or one for all.
+    noise_meV : what energies are uncertain by against each other, per cell; by content, or one for all; by default
+        what duplicates and rattled relaxations measured.
 
     Raises
     ------
@@ -128,6 +130,8 @@ def rank(
     if not statics.members:
         raise AgreementError("nothing has a static energy yet", mend="run the campaign; the spec must ask for 'static'")
     contents = by_content(campaign.configurations)
+    if noise_meV is None:
+        noise_meV = noise_floor(campaign, results).by_content
     agreed = _require_agreement(campaign, results, contents, parse_allowed(allowed))
     orders = tuple(
         _order(content, members, statics, noise_meV.get(content) if isinstance(noise_meV, Mapping) else noise_meV)

@@ -15,7 +15,7 @@ from kalloy.workflows.index import Index
 from kalloy.workflows.inputs.potcar import has_library, has_only_spec
 from kalloy.workflows.inputs.writing import asked_inputs, write_attempt
 from kalloy.workflows.lock import driver_lock
-from kalloy.workflows.steps import Selection, select
+from kalloy.workflows.steps import Selection, select, selected
 from kalloy.workflows.submission.batch import Batch, new_batch
 from kalloy.workflows.submission.board import Standing, all_standings, standings
 from kalloy.workflows.submission.schedulers.local import Job, LocalScheduler, end_group
@@ -222,6 +222,6 @@ class _Step:
 
 def remaining(campaign: Campaign) -> bool:
     """Whether anything of the campaign is not done yet."""
-    found = all_standings(campaign)
-    steps = {s.step for s in found}
-    return len(steps) < len(campaign.spec.step) or any(s.state is not State.DONE for s in found)
+    if any(selected(campaign, step) is None for step in range(1, len(campaign.spec.step) + 1)):
+        return True
+    return any(s.state is not State.DONE for s in all_standings(campaign))

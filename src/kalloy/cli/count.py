@@ -35,7 +35,7 @@ def command(
 ) -> None:
     """Count the symmetry-distinct configurations of HOST, exactly and without enumerating them.
 
-    HOST is a bundled name (Cs4PbBr6, Cs4PbBr6-measured, CsPbBr3) or a CIF, POSCAR or other structure file.
+    HOST is a bundled name (Cs4PbBr6, Cs4PbBr6-measured, CsPbBr3, KBr, CsBr) or a CIF, POSCAR or other structure file.
     Partial occupancies in a file are substitutions by themselves.
 
     \b
