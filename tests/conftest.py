@@ -69,8 +69,9 @@ def potcar_library(tmp_path: Path, standin_potcars: ModuleType, monkeypatch: pyt
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what runs the free engine where GPAW is not installed."""
-    if importlib.util.find_spec("gpaw") is None:
-        for item in items:
-            if item.get_closest_marker("engine"):
-                item.add_marker(pytest.mark.skip(reason="needs GPAW: pip install 'kalloy[gpaw]'"))
+    """Skip what runs the free engine or CHGNet where that is not installed."""
+    for marker, package, extra in (("engine", "gpaw", "gpaw"), ("chgnet", "chgnet", "chgnet")):
+        if importlib.util.find_spec(package) is None:
+            for item in items:
+                if item.get_closest_marker(marker):
+                    item.add_marker(pytest.mark.skip(reason=f"needs {package}: pip install 'kalloy[{extra}]'"))

@@ -23,8 +23,8 @@ Floats: TypeAlias = NDArray[np.float64]
 Incar: TypeAlias = dict[str, Any]
 Step: TypeAlias = "tuple[Structure, float, float]"
 
-CHARGES = {"Na": 9.0, "K": 9.0, "Cs": 9.0, "Pb": 14.0, "Br": 7.0, "Cl": 7.0}
-NUMBERS = {"Na": 11, "Cl": 17, "K": 19, "Br": 35, "Cs": 55, "Pb": 82}
+CHARGES = {"Na": 9.0, "K": 9.0, "Cs": 9.0, "Pb": 14.0, "Br": 7.0, "Cl": 7.0, "Cu": 11.0, "Au": 11.0}
+NUMBERS = {"Na": 11, "Cl": 17, "K": 19, "Cu": 29, "Br": 35, "Cs": 55, "Au": 79, "Pb": 82}
 
 
 @dataclass(frozen=True)

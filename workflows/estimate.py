@@ -6,6 +6,7 @@ from kalloy.workflows.attempt import State
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.members import Kind
+from kalloy.workflows.prescreen.choice import expected
 from kalloy.workflows.spec import On
 from kalloy.workflows.spec_members import NoiseTable, VariantsTable, how_many
 from kalloy.workflows.submission.board import standings
@@ -35,7 +36,8 @@ def _expected(campaign: Campaign, on: On | NoiseTable | VariantsTable | str) -> 
     if not isinstance(on, On):
         return len(campaign.members)
     references = sum(m.kind is Kind.REFERENCE for m in campaign.members.values())
-    return on.host + on.references * references + on.lowest * contents + len(on.members)
+    prescreened = expected(campaign) if on.prescreened else 0
+    return on.host + prescreened + on.references * references + on.lowest * contents + len(on.members)
 
 
 def minutes(campaign: Campaign) -> float | None:

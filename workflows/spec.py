@@ -23,6 +23,7 @@ from kalloy.errors import SpecError
 from kalloy.parsers.elements import SYMBOLS
 from kalloy.workflows.inputs.preset import Functional, Tag, TagName
 from kalloy.workflows.inputs.stage import Stage
+from kalloy.workflows.prescreen.table import PrescreenTable
 from kalloy.workflows.spec_members import DerivedStep, NoiseTable, References, Table, VariantsTable
 from kalloy.workflows.spec_screening import AgreementTable, EnsembleTable
 from kalloy.workflows.validation import complaint, explain, place_of, read_user_text
@@ -61,6 +62,8 @@ class CalculationTable(Table):
     site: str = "local"
     incar: dict[TagName, Tag] = Field(default_factory=dict)
     """The user's own tags for every stage: they always win, and are listed as such."""
+    start: Literal["given", "prescreened"] = "given"
+    """Where first stages start from: the host's structure, or the prescreened one with the cell scaled to the host."""
     allow_tags: list[TagName] = Field(default_factory=list)
     """Tags that no list knows and this site's VASP does: they are written and not called unknown."""
     potcar: dict[str, str] = Field(default_factory=dict)
@@ -95,13 +98,15 @@ class On(Table):
     host: bool = False
     references: bool = False
     """The phases of ``[references]`` and the fully substituted end members."""
+    prescreened: bool = False
+    """The configurations that ``[prescreen]`` keeps."""
     lowest: int = Field(default=0, ge=0)
     """How many configurations of lowest energy *of each content*, by the static energies of the earlier steps."""
     members: list[str] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _somebody(self) -> On:
-        if not (self.host or self.references or self.lowest or self.members):
+        if not (self.host or self.references or self.prescreened or self.lowest or self.members):
             raise ValueError('is nobody: say host = true, lowest = 1, members = ["K1/c1"], or on = "all"')
         return self
 
@@ -154,6 +159,7 @@ class Spec(Table):
     noise: NoiseTable = NoiseTable()
     variants: VariantsTable = VariantsTable()
     references: References = Field(default_factory=dict)
+    prescreen: PrescreenTable = PrescreenTable()
     site: dict[str, SiteTable] = Field(default_factory=dict)
     reference: ReferenceTable | None = None
     agreement: AgreementTable = AgreementTable()
@@ -202,6 +208,12 @@ class Spec(Table):
         return self
 
     @property
+    def needs_prescreen(self) -> bool:
+        """Whether a step or the start of one waits for the prescreen."""
+        chosen = any(isinstance(table.on, On) and table.on.prescreened for table in self.written)
+        return chosen or self.calculation.start == "prescreened"
+
+    @property
     def machine(self) -> SiteTable:
         """The site that the calculation names; ``local`` needs no table."""
         return self.site.get(self.calculation.site, SiteTable())
@@ -237,7 +249,9 @@ def _left_out(on: On | str, earlier: On | str) -> str | None:
         return "everybody"
     if on.host and not earlier.host and "host" not in earlier.members:
         return "the host"
-    if on.lowest > earlier.lowest:
+    if on.prescreened and not earlier.prescreened:
+        return "what the prescreen keeps"
+    if on.lowest > earlier.lowest and not earlier.prescreened:
         return f"the {on.lowest} lowest"
     return next((m for m in on.members if m not in earlier.members and not (m == "host" and earlier.host)), None)
 

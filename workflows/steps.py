@@ -14,6 +14,7 @@ from kalloy.workflows.index import Index
 from kalloy.workflows.inputs.kpoints import BandPath, band_path
 from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.members import Kind
+from kalloy.workflows.prescreen.choice import choice, kept
 from kalloy.workflows.recipes import recipes
 from kalloy.workflows.screening.ranking import Ranking, rank
 from kalloy.workflows.spec import On, StepTable
@@ -74,7 +75,7 @@ def select(campaign: Campaign, step: int, *, allow_missing: bool = False) -> Sel
         Where the earlier steps are not done: a choice among some is not the choice that was asked for.
     """
     table = campaign.spec.step[step - 1]
-    rule = {"on": "all"} if table.on == "all" else table.on.model_dump()
+    rule = _rule(campaign, table)
     if (made := selected(campaign, step)) is not None:
         if made.rule != rule:
             raise CampaignError(
@@ -101,6 +102,7 @@ def select(campaign: Campaign, step: int, *, allow_missing: bool = False) -> Sel
         "made": now(),
         "missing": missing,
         "inputs": [r.to_json() for r in ranking.rows] if ranking else [],
+        "prescreen": choice(campaign) if _is_prescreened(table) else None,
         "members": members,
         "derived": derived,
         "notes": notes,
@@ -131,6 +133,16 @@ def finished(campaign: Campaign, member: str, stage: Stage) -> Attempt | None:
     return done[-1] if done else None
 
 
+def _rule(campaign: Campaign, table: StepTable | DerivedStep) -> dict[str, Any]:
+    """The step's ``on``, with the prescreen's own rule where it is asked."""
+    rule = {"on": "all"} if table.on == "all" else table.on.model_dump()
+    return rule | ({"prescreen": campaign.spec.prescreen.model_dump()} if _is_prescreened(table) else {})
+
+
+def _is_prescreened(table: StepTable | DerivedStep) -> bool:
+    return isinstance(table.on, On) and table.on.prescreened
+
+
 def _needs_energies(table: StepTable | DerivedStep) -> bool:
     """For the choice of the lowest, and for the band path, which is the winner's."""
     if isinstance(table, DerivedStep):
@@ -152,7 +164,9 @@ def _members(campaign: Campaign, table: StepTable, ranking: Ranking | None) -> l
         return [m.label for m in campaign.members.values() if not m.kind.is_derived and m.label not in left_out]
     named = [campaign.member(label).label for label in table.on.members]
     lowest = ranking.lowest(table.on.lowest) if ranking else []
-    return list(dict.fromkeys([HOST] * table.on.host + lowest + named + references * table.on.references))
+    prescreened = kept(campaign) if table.on.prescreened else []
+    chosen = prescreened + lowest
+    return list(dict.fromkeys([HOST] * table.on.host + chosen + named + references * table.on.references))
 
 
 def _path(campaign: Campaign, members: list[str], ranking: Ranking | None) -> dict[str, Any]:

@@ -36,6 +36,12 @@ def write_attempt(
     -------
     The attempt; its folder appears whole, by one rename.
     """
+    from kalloy.workflows.prescreen.start import starting_crystal  # which writes its own POSCARs by this module
+
+    parents = member.parents(stage, campaign.spec.stages)
+    crystal, origin = None, None
+    if not any(Takes.STRUCTURE in parent.takes for parent in parents):
+        crystal, origin = starting_crystal(campaign, member)
     files, datasets = _input_files(campaign, member, stage, path)
     _write_member(campaign, member)
     calculation = campaign.calculation(member.label, stage)
@@ -43,14 +49,15 @@ def write_attempt(
     folder = calculation / f"a{number:02d}"
     part = calculation / f".{folder.name}.{secrets.token_hex(4)}.part"
     part.mkdir(parents=True)
-    parents = member.parents(stage, campaign.spec.stages)
     start = _relaxed_so_far(after, member) if stage.is_relaxation and after else None
-    if not any(Takes.STRUCTURE in parent.takes for parent in parents):
-        files["POSCAR"] = poscar_text(start or member.crystal, member.label)
+    if crystal is not None:
+        files["POSCAR"] = poscar_text(start or crystal, member.label)
     for name, text in files.items():
         write_text(part / name, text)
     record = _record(campaign, member, stage, number, parents, part)
     record |= {"asked": asked_inputs(campaign, member, stage, path), **datasets}
+    if origin and not start:
+        record["start"] = origin
     if after:
         record["after"] = {"attempt": after.folder.name, "goes_on_from": "CONTCAR" if start else "POSCAR"}
     write_json(part / WRITTEN, record)

@@ -15,6 +15,7 @@ VERBS = {
     "new": "Make a campaign folder from a host and a substitution.",
     "run": "Carry a campaign through every step until done; resumable.",
     "members": "What the campaign computes: host and configurations.",
+    "prescreen": "Let a cheap model relax every configuration and choose who goes on to DFT.",
     "select": "Decide who goes on to the next step, and put it on record.",
     "write": "Write the inputs of the selected members.",
     "execute": "Run the engine in attempts, on the compute node.",

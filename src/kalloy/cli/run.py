@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import signal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from kalloy.cli.output import campaign_argument
+
+if TYPE_CHECKING:
+    from kalloy.workflows.campaign import Campaign
 
 
 @click.command()
@@ -37,6 +41,8 @@ def command(campaign: str, retry_failed: bool, take_over: bool) -> int:
     for line in warnings_of(opened):
         click.echo(f"warning: {line}", err=True)
     announce(opened)
+    if opened.spec.needs_prescreen and not _prescreened(opened):
+        return 1
     with progress:
         done = drive(opened, progress, retry_failed=retry_failed, take_over=take_over)
     if not done:
@@ -50,3 +56,18 @@ def command(campaign: str, retry_failed: bool, take_over: bool) -> int:
     print_ranking(opened)
     click.echo(f"report: {write_report(opened)}")
     return 0
+
+
+def _prescreened(campaign: Campaign) -> bool:
+    """Whether the prescreen that the campaign waits for is done, now or from before."""
+    from kalloy.cli.prescreen import relax_all, show
+    from kalloy.errors import CampaignError
+    from kalloy.workflows.prescreen.store import finished_store
+
+    try:
+        finished_store(campaign)
+        return True
+    except CampaignError:
+        store, done = relax_all(campaign)
+    show(campaign, store, as_json=False, everybody=False)
+    return done
