@@ -13,7 +13,7 @@ from kalloy.structures.host import Host, bundled_hosts, load_host
 from kalloy.structures.substitution import Substitution
 from kalloy.workflows.derivation import Recipe, derive
 from kalloy.workflows.files import read_json
-from kalloy.workflows.inputs.preset import Preset, load_preset
+from kalloy.workflows.inputs.preset import LineSettings, Preset, load_preset
 from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.members import Kind, Member, in_poscar_order
 from kalloy.workflows.spec import On, Spec, SubstitutionTable, load_spec
@@ -51,6 +51,13 @@ class Campaign:
         for table in spec.step:
             for label in table.on.members if isinstance(table.on, On) else ():
                 self.member(label)
+        for number, step in enumerate(spec.written, 1):
+            if step.path_of is not None:
+                self.member(step.path_of)
+                if not any(isinstance(self.preset.kpoints[stage], LineSettings) for stage in step.stages):
+                    raise SpecError(
+                        f"step {number} has a path_of and no stage on a path", mend="put it where 'bands' is asked for"
+                    )
         for label in spec.derived_from:
             if not self.member(label).is_ranked:
                 raise SpecError(f"'{label}' is no configuration", where=str(root / SPEC_FILE), mend="name one: K03/c12")

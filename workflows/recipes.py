@@ -12,7 +12,7 @@ from kalloy.structures.images import Occupation, images, operations_of
 from kalloy.structures.symmetry import Operation
 from kalloy.workflows.campaign import HOST, Campaign
 from kalloy.workflows.derivation import Recipe
-from kalloy.workflows.inputs.kpoints import images_off_mesh
+from kalloy.workflows.inputs.kpoints import host_mesh
 from kalloy.workflows.inputs.preset import MeshSettings
 from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.members import Kind, Member
@@ -146,5 +146,5 @@ def _key(operation: Operation) -> Rotation:
 def _share_off(campaign: Campaign) -> Callable[[Rotation], float]:
     """Of a rotation: which share of the points of the meshes that energies come from it moves off them."""
     settings = [campaign.preset.kpoints[s] for s in ENERGIES if s in campaign.spec.stages]
-    meshes = [m for m in settings if isinstance(m, MeshSettings)]
-    return cache(lambda rotation: max((images_off_mesh(m, np.array([rotation])) for m in meshes), default=0.0))
+    meshes = [host_mesh(m, campaign.host.crystal) for m in settings if isinstance(m, MeshSettings)]
+    return cache(lambda rotation: max((m.share_off(np.array([rotation])) for m in meshes), default=0.0))

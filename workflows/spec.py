@@ -116,6 +116,8 @@ class StepTable(Table):
 
     stages: list[Stage] = Field(min_length=1)
     on: Literal["all"] | On = "all"
+    path_of: str | None = None
+    """The member through whose Brillouin zone the one band path of the set is laid; None for the winner."""
 
 
 class SiteTable(Table):

@@ -11,7 +11,8 @@ from kalloy.workflows.attempt import Attempt, Outcome, attempts, now
 from kalloy.workflows.campaign import HOST, Campaign
 from kalloy.workflows.files import read_json, write_json
 from kalloy.workflows.index import Index
-from kalloy.workflows.inputs.kpoints import BandPath, band_path
+from kalloy.workflows.inputs.path import BandPath, band_path
+from kalloy.workflows.inputs.preset import LineSettings
 from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.members import Kind
 from kalloy.workflows.prescreen.choice import choice, kept
@@ -76,6 +77,7 @@ def select(campaign: Campaign, step: int, *, allow_missing: bool = False) -> Sel
     """
     table = campaign.spec.step[step - 1]
     rule = _rule(campaign, table)
+    owner = table.path_of if isinstance(table, StepTable) else None
     if (made := selected(campaign, step)) is not None:
         if made.rule != rule:
             raise CampaignError(
@@ -91,7 +93,7 @@ def select(campaign: Campaign, step: int, *, allow_missing: bool = False) -> Sel
             f"({', '.join(missing[:4])}{', …' if len(missing) > 4 else ''})",
             mend="run the campaign until they are, or choose without them: kalloy select --allow-missing",
         )
-    ranking = _ranking(campaign) if _needs_energies(table) else None
+    ranking = _ranking(campaign) if _needs_energies(campaign, table) else None
     derived, notes = recipes(campaign, table.on, ranking) if isinstance(table, DerivedStep) else ([], [])
     members = [r["label"] for r in derived] if isinstance(table, DerivedStep) else _members(campaign, table, ranking)
     record = {
@@ -106,7 +108,7 @@ def select(campaign: Campaign, step: int, *, allow_missing: bool = False) -> Sel
         "members": members,
         "derived": derived,
         "notes": notes,
-        "path": _path(campaign, members, ranking) if any(s.is_on_a_path for s in table.stages) else None,
+        "path": _path(campaign, owner or _winner(campaign, members, ranking)) if _has_lines(campaign, table) else None,
     }
     write_json(selection_file(campaign, step), record)
     made = selected(campaign, step)
@@ -134,8 +136,10 @@ def finished(campaign: Campaign, member: str, stage: Stage) -> Attempt | None:
 
 
 def _rule(campaign: Campaign, table: StepTable | DerivedStep) -> dict[str, Any]:
-    """The step's ``on``, with the prescreen's own rule where it is asked."""
+    """The step's ``on``, with the prescreen's own rule and the path's owner where they are asked."""
     rule = {"on": "all"} if table.on == "all" else table.on.model_dump()
+    if isinstance(table, StepTable) and table.path_of is not None:
+        rule["path_of"] = table.path_of
     return rule | ({"prescreen": campaign.spec.prescreen.model_dump()} if _is_prescreened(table) else {})
 
 
@@ -143,11 +147,15 @@ def _is_prescreened(table: StepTable | DerivedStep) -> bool:
     return isinstance(table.on, On) and table.on.prescreened
 
 
-def _needs_energies(table: StepTable | DerivedStep) -> bool:
-    """For the choice of the lowest, and for the band path, which is the winner's."""
+def _needs_energies(campaign: Campaign, table: StepTable | DerivedStep) -> bool:
+    """For the choice of the lowest, and for the band path, which is the winner's unless somebody else is named."""
     if isinstance(table, DerivedStep):
         return table.on.needs_energies
-    return (isinstance(table.on, On) and table.on.lowest > 0) or any(s.is_on_a_path for s in table.stages)
+    return (isinstance(table.on, On) and table.on.lowest > 0) or (_has_lines(campaign, table) and not table.path_of)
+
+
+def _has_lines(campaign: Campaign, table: StepTable | DerivedStep) -> bool:
+    return any(isinstance(campaign.preset.kpoints[stage], LineSettings) for stage in table.stages)
 
 
 def _ranking(campaign: Campaign) -> Ranking:
@@ -160,7 +168,7 @@ def _members(campaign: Campaign, table: StepTable, ranking: Ranking | None) -> l
     references = [m.label for m in campaign.members.values() if m.kind is Kind.REFERENCE]
     if not isinstance(table.on, On):
         # The band path of the set means nothing in another lattice.
-        left_out = references if any(s.is_on_a_path for s in table.stages) else []
+        left_out = references if _has_lines(campaign, table) else []
         return [m.label for m in campaign.members.values() if not m.kind.is_derived and m.label not in left_out]
     named = [campaign.member(label).label for label in table.on.members]
     lowest = ranking.lowest(table.on.lowest) if ranking else []
@@ -169,10 +177,14 @@ def _members(campaign: Campaign, table: StepTable, ranking: Ranking | None) -> l
     return list(dict.fromkeys([HOST] * table.on.host + chosen + named + references * table.on.references))
 
 
-def _path(campaign: Campaign, members: list[str], ranking: Ranking | None) -> dict[str, Any]:
-    """The path of the winner (of the first content), else of the first configuration selected, else of the host."""
+def _winner(campaign: Campaign, members: list[str], ranking: Ranking | None) -> str:
+    """The winner (of the first content), else the first configuration selected, else the host."""
     configurations = [m for m in members if campaign.member(m).is_ranked]
-    owner = ranking.lowest(1)[0] if ranking and ranking.lowest(1) else (configurations or members)[0]
+    return ranking.lowest(1)[0] if ranking and ranking.lowest(1) else (configurations or members)[0]
+
+
+def _path(campaign: Campaign, owner: str) -> dict[str, Any]:
+    """The one band path of the set, laid through the zone of one member."""
     return band_path(_last_structure(campaign, owner), owner).to_json()
 
 

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from pymatgen.io.vasp.inputs import Incar, Kpoints, Poscar
 
 from kalloy.errors import SpecError
-from kalloy.structures.host import load_host
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.creation import new_campaign
 from kalloy.workflows.inputs.incar import compose, format_tag
-from kalloy.workflows.inputs.kpoints import (
-    BandPath,
-    band_path,
-    holds_gamma,
-    images_off_mesh,
-    mesh_points,
-    mesh_warnings,
-)
 from kalloy.workflows.inputs.preset import MeshSettings, Tag, bundled_presets, load_preset
 from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.inputs.writing import warnings_of, write_attempt
@@ -98,76 +86,6 @@ def test_a_preset_of_the_users_own(tmp_path: Path) -> None:
     own.write_text("dated: '2026-01-01'\nsummary: mine\nparent: paper\nkpoint: {}\n")
     with pytest.raises(SpecError, match="did you mean 'kpoints'"):
         load_preset("mine.yaml", tmp_path)
-
-
-# -- k-meshes ----------------------------------------------------------------------
-
-
-def test_the_papers_mesh_breaks_the_hexagonal_lattice_and_says_so_in_one_line() -> None:
-    host = load_host("Cs4PbBr6").crystal
-    paper = load_preset("paper").kpoints
-    meshes = {s: m for s in Stage if isinstance(m := paper[s], MeshSettings)}
-    lines = mesh_warnings(meshes, host)
-    assert len(lines) == 2
-    assert "4x4x3" in lines[0]
-    assert "breaks the symmetry" in lines[0]
-    assert "67%" in lines[0]
-    assert "holds no Γ" in lines[0]
-    assert "9x9x6" in lines[1]
-    assert "breaks" not in lines[1]
-    gamma = load_preset("paper-gamma").kpoints
-    meshes = {s: m for s in Stage if isinstance(m := gamma[s], MeshSettings)}
-    assert mesh_warnings(meshes, host) == []
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    st.tuples(*[st.integers(1, 5)] * 3),
-    st.sampled_from(["Monkhorst-Pack", "Gamma"]),
-    st.lists(st.sampled_from(list(product((-1, 0, 1), repeat=9))), min_size=1, max_size=4),
-)
-def test_mesh_symmetry_against_brute_force(mesh: tuple[int, int, int], style: str, flat: list[tuple[int, ...]]) -> None:
-    rotations = [np.reshape(r, (3, 3)) for r in flat if abs(round(float(np.linalg.det(np.reshape(r, (3, 3)))))) == 1]
-    if not rotations:
-        return
-    chosen = MeshSettings.model_validate({"mesh": mesh, "style": style})
-    points = mesh_points(chosen)
-    off = 0
-    for rotation in rotations:
-        for point in points:
-            image = np.linalg.inv(rotation).T @ point
-            off += not any(np.allclose((image - p) - np.round(image - p), 0, atol=1e-6) for p in points)
-    assert images_off_mesh(chosen, np.array(rotations)) == pytest.approx(off / (len(rotations) * len(points)))
-    assert holds_gamma(chosen) == any(np.allclose(p, 0) for p in points)
-
-
-# -- the path ------------------------------------------------------------------------
-
-
-def test_the_path_of_a_p321_member_is_the_hexagonal_one() -> None:
-    campaign_host = load_host("Cs4PbBr6")
-    from kalloy.structures.configuration import ConfigurationSpace
-    from kalloy.structures.substitution import parse_replacement
-
-    space = ConfigurationSpace(campaign_host, [parse_replacement("Cs=K:3")])
-    (content,) = space.contents
-    member = next(c for c in space.configurations(content) if c.space_group.symbol == "P321")
-    path = band_path(member.crystal(), member.label)
-    assert path.space_group == "P321"
-    walk = [("Γ", "M"), ("M", "K"), ("K", "Γ"), ("Γ", "A"), ("A", "L"), ("L", "H"), ("H", "A"), ("L", "M")]
-    assert list(path.segments[:8]) == walk
-    assert set(path.segments[8:]) in ({("H", "K")}, {("K", "H")})
-    assert BandPath.from_json(path.to_json()) == path
-
-
-def test_line_mode_is_read_back_by_pymatgen() -> None:
-    path = band_path(load_host("Cs4PbBr6", cell="primitive").crystal, "host")
-    read = Kpoints.from_str(str(path.kpoints(7)))
-    assert read.style == Kpoints.supported_modes.Line_mode
-    assert read.num_kpts == 7
-    ends = [path.points[label] for segment in path.segments for label in segment]
-    assert np.allclose(read.kpts, ends)
-    assert read.labels == [label.replace("Γ", "GAMMA") for segment in path.segments for label in segment]
 
 
 # -- folders -------------------------------------------------------------------------

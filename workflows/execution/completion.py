@@ -10,6 +10,7 @@ from kalloy.errors import CampaignError
 from kalloy.workflows.attempt import TAKEN, Attempt, Outcome, attempts, now
 from kalloy.workflows.files import hash_of, write_json, write_text
 from kalloy.workflows.inputs.incar import format_tag
+from kalloy.workflows.inputs.point_list import complete_kpoints
 from kalloy.workflows.inputs.potcar import has_only_spec
 from kalloy.workflows.inputs.stage import Takes
 
@@ -41,6 +42,8 @@ def complete(attempt: Attempt) -> None:
         if "structure" in record["takes"] and has_only_spec(attempt.folder) and (parent.folder / "POTCAR").is_file():
             copied = _copy(parent.folder / "POTCAR", attempt.folder / "POTCAR")
             taken.append({"what": "POTCAR", "from": source, **copied})
+    if "kpoints" in written and (listed := complete_kpoints(attempt.folder, written["kpoints"], written["member"])):
+        taken.append(listed)
     write_json(attempt.folder / TAKEN, {"schema": 1, "completed": now(), "taken": taken})
 
 

@@ -1,171 +1,228 @@
-"""KPOINTS: uniform meshes as stated, and one path for a whole set."""
+"""KPOINTS: what a preset asks for in the cell that is computed, and the text of the files."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from math import ceil, pi
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kalloy.errors import InputError
+from kalloy.structures.cells import parse_cell, recell
 from kalloy.structures.crystal import Crystal
-from kalloy.workflows.inputs.preset import MeshSettings
+from kalloy.structures.symmetry import dataset
+from kalloy.workflows.inputs.equivalence import equivalent_mesh, mesh_name
+from kalloy.workflows.inputs.mesh import Mesh, Row
+from kalloy.workflows.inputs.path import BandPath
+from kalloy.workflows.inputs.preset import LineSettings, MeshSettings
+from kalloy.workflows.inputs.reduction import Irreducible
 from kalloy.workflows.inputs.stage import Stage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pymatgen.io.vasp.inputs import Kpoints
 
-SYMMETRY_TOLERANCE = 0.01
-"""Å; within which relaxed structures are taken as symmetric when a path is laid through their Brillouin zone."""
+MOST_POINTS = 100_000
+"""Of one mesh; more is a slip of the pen in a spacing."""
 
 
-def mesh_points(settings: MeshSettings) -> NDArray[np.float64]:
-    """All points of a mesh in the first cell.
+def host_mesh(settings: MeshSettings, host: Crystal) -> Mesh:
+    """The mesh of a whole set, in the basis of the cell that is computed.
 
-    VASP's definition: Γ-centred (n)/N; Monkhorst–Pack is shifted by 1/2N along every even subdivision.
-
-    Returns
-    -------
-    Shape (N1·N2·N3, 3), fractional, in [0, 1).
-    """
-    axes = []
-    for n in settings.mesh:
-        shift = 0.5 if settings.style == "Monkhorst-Pack" and n % 2 == 0 else 0.0
-        axes.append((np.arange(n) + shift) / n)
-    return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-
-
-def holds_gamma(settings: MeshSettings) -> bool:
-    """Whether Γ is on the mesh."""
-    return settings.style == "Gamma" or all(n % 2 for n in settings.mesh)
-
-
-def images_off_mesh(settings: MeshSettings, rotations: NDArray[np.int_]) -> float:
-    """The share of the symmetry images of a mesh's points that fall off the mesh.
+    A spacing is turned into subdivisions once, from the host's cell, and every member gets the same.
 
     Parameters
     ----------
-    rotations : shape (operations, 3, 3); a crystal's rotations W in fractional coordinates, x' = W x. They act on k as
-        the inverse transposed.
+    host : in the cell that is computed.
 
-    Returns
-    -------
-    0 for a mesh that keeps the symmetry.
+    Raises
+    ------
+    InputError
+        Where a mesh of another cell (``of``) has no equivalent here, or a mesh is beyond any calculation.
     """
-    divisions = np.array(settings.mesh)
-    # On the doubled grid every point of either style has integer coordinates.
-    doubled = np.rint(mesh_points(settings) * 2 * divisions).astype(int)
-    on_mesh = {tuple(p) for p in doubled}
-    off = 0
-    for rotation in rotations:
-        images = (mesh_points(settings) @ np.linalg.inv(rotation)) * 2 * divisions
-        rounded = np.rint(images)
-        fits = np.all(np.abs(images - rounded) < 1e-6, axis=1)
-        wrapped = np.mod(rounded.astype(int), 2 * divisions)
-        off += sum(not ok or tuple(p) not in on_mesh for ok, p in zip(fits, wrapped, strict=True))
-    return off / (len(rotations) * len(doubled))
+    divisions, cell = stated_mesh(settings, host)
+    if np.prod(divisions) > MOST_POINTS:
+        raise InputError(
+            f"a mesh of {'x'.join(map(str, divisions))} has more than {MOST_POINTS:,} points",
+            where="k-mesh",
+            mend="give a larger kspacing (1/Å, with 2π, as VASP's KSPACING)",
+        )
+    mesh = Mesh.uniform(divisions, settings.style)
+    return equivalent_mesh(mesh, cell.lattice, host.lattice) if settings.of else mesh
 
 
-def mesh_warnings(meshes: dict[Stage, MeshSettings], host: Crystal) -> list[str]:
+def stated_mesh(settings: MeshSettings, host: Crystal) -> tuple[Row, Crystal]:
+    """Subdivisions, and the cell that they are stated for: the host's own, or the one that ``of`` names."""
+    cell = recell(host, parse_cell(settings.of)) if settings.of else host
+    return settings.mesh or _divisions(cell, settings), cell
+
+
+def _divisions(cell: Crystal, settings: MeshSettings) -> Row:
+    """VASP's KSPACING: N = max(1, ceil(2π |b| / spacing)); what is within 1e-5 of an integer is that integer.
+
+    https://vasp.at/wiki/KSPACING.
+    """
+    assert settings.kspacing is not None
+    lengths = 2 * pi * np.linalg.norm(cell.reciprocal, axis=1)
+    a, b, c = (max(1, ceil(round(float(length) / settings.kspacing, 5))) for length in lengths)
+    return (a, b, c)
+
+
+def mesh_of(settings: MeshSettings | LineSettings) -> MeshSettings | None:
+    """The mesh on which a stage finds its charge density; None for lines alone, which take it from elsewhere."""
+    return settings if isinstance(settings, MeshSettings) else settings.mesh
+
+
+def mesh_warnings(settings: Mapping[Stage, MeshSettings | LineSettings], host: Crystal) -> list[str]:
     """One line for each mesh that is wrong for this host: which stages it is for, and every fault it has.
 
-    That a mesh holds no Γ is a fault where gaps are read from it, not where atoms only relax on it.
+    That a mesh holds no Γ is a fault where gaps are read from it, not where atoms only relax on it or where a path
+    is computed beside it.
     """
-    from spglib import get_symmetry_dataset
-
-    dataset: Any = get_symmetry_dataset(host.spglib_cell(), symprec=SYMMETRY_TOLERANCE)
+    rotations = np.asarray(dataset(host).rotations, np.int64)
     lines = []
-    for mesh in dict.fromkeys(meshes.values()):
-        stages = [stage for stage, m in meshes.items() if m == mesh]
+    meshes = {stage: asked for stage, s in settings.items() if (asked := mesh_of(s))}
+    for asked in dict.fromkeys(meshes.values()):
+        stages = [stage for stage, m in meshes.items() if m == asked]
+        mesh = host_mesh(asked, host)
         faults = []
-        if off := images_off_mesh(mesh, dataset.rotations):
+        if off := mesh.share_off(rotations):
             faults.append(f"breaks the symmetry of the lattice ({off:.0%} of the images of its points fall off it)")
-        if not holds_gamma(mesh) and not all(stage.is_relaxation for stage in stages):
+        if not mesh.holds_gamma and any(_reads_gaps(stage, settings[stage]) for stage in stages):
             faults.append("holds no Γ")
         if faults:
-            name = f"{mesh.style.replace('-', '–')} mesh {'x'.join(map(str, mesh.mesh))}"
-            lines.append(f"{', '.join(stages)}: the {name} {' and '.join(faults)}; a Γ-centred mesh would not")
+            lines.append(f"{', '.join(stages)}: the {_named(asked, mesh)} {' and '.join(faults)}; {_ADVICE}")
     return lines
 
 
-def mesh_kpoints(settings: MeshSettings, comment: str) -> Kpoints:
-    """KPOINTS of a uniform mesh, exactly as stated."""
+_ADVICE = "a Γ-centred mesh would not"
+
+
+def _named(asked: MeshSettings, mesh: Mesh) -> str:
+    whose = f" of the {asked.of} cell" if asked.of else ""
+    name = mesh_name(Mesh.uniform(asked.mesh, asked.style)) if asked.mesh else mesh_name(mesh)
+    return name + whose
+
+
+def _reads_gaps(stage: Stage, settings: MeshSettings | LineSettings) -> bool:
+    return not stage.is_relaxation and isinstance(settings, MeshSettings)
+
+
+# -- files ---------------------------------------------------------------------------
+
+
+def kpoints_files(
+    settings: MeshSettings | LineSettings, mesh: Mesh | None, cell: Crystal, path: BandPath | None, comment: str
+) -> dict[str, str]:
+    """KPOINTS, and KPOINTS_OPT where asked for, by name.
+
+    Nothing where zero-weight points are asked for: that list starts with the irreducible points of the member's own
+    structure, so it is written once that is known (`point_list.complete_kpoints`).
+
+    Parameters
+    ----------
+    mesh : in the basis of the cell that is computed; None for lines alone.
+    cell : whose metric the basis of a mesh by generating vectors is reduced in: the host's, for the whole set.
+    path : the set's, for lines.
+    comment : the comment line of a mesh.
+    """
+    if isinstance(settings, MeshSettings):
+        assert mesh is not None
+        return {"KPOINTS": mesh_text(mesh, cell, comment)}
+    assert path is not None
+    lines = line_text(path, settings.line_points)
+    if settings.as_ == "line":
+        return {"KPOINTS": lines}
+    if settings.as_ == "kpoints-opt":
+        assert mesh is not None
+        return {"KPOINTS": mesh_text(mesh, cell, comment), "KPOINTS_OPT": lines}
+    return {}
+
+
+def mesh_text(mesh: Mesh, cell: Crystal, comment: str) -> str:
+    """KPOINTS of a mesh: by its subdivisions and at most a shift, else by generating vectors."""
     from pymatgen.io.vasp.inputs import Kpoints
 
-    make = Kpoints.gamma_automatic if settings.style == "Gamma" else Kpoints.monkhorst_automatic
-    kpoints: Kpoints = make(settings.mesh)
-    kpoints.comment = comment
-    return kpoints
+    if mesh.divisions is None:
+        return generating_text(mesh, cell, comment)
+    modes = Kpoints.supported_modes
+    # Where neither style makes the mesh, it is the Γ-centred one moved by halves of its spacing.
+    shift = (0, 0, 0) if mesh.style else tuple(half / 2 for half in mesh.halves)
+    style = modes.Monkhorst if mesh.style == "Monkhorst-Pack" else modes.Gamma
+    return _text(Kpoints(comment, 0, style, [mesh.divisions], shift))
 
 
-@dataclass(frozen=True)
-class BandPath:
-    """Symmetry lines through the Brillouin zone of one member, in the basis of its POSCAR as written."""
+def generating_text(mesh: Mesh, cell: Crystal, comment: str) -> str:
+    """KPOINTS by generating vectors in units of the reciprocal ones, shifted by multiples of the generating ones.
 
-    member: str
-    """Whose zone it is."""
-    space_group: str
-    """Of that member's structure."""
-    segments: tuple[tuple[str, str], ...]
-    """Labels at both ends of each segment."""
-    points: dict[str, tuple[float, float, float]]
-    """Label to fractional coordinates."""
+    The basis of the mesh is Niggli-reduced, in the metric of ``cell``, so that VASP sees the mesh's own lattice type.
+    pymatgen leaves out a shift of zero, which its own reader then misses; so the last line is ours.
+    """
+    from pymatgen.io.vasp.inputs import Kpoints
+    from spglib import niggli_reduce
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain data."""
-        return {
-            "member": self.member,
-            "space_group": self.space_group,
-            "segments": [list(s) for s in self.segments],
-            "points": {k: list(v) for k, v in self.points.items()},
-        }
+    vectors = mesh.generators @ cell.reciprocal
+    reduced: Any = niggli_reduce(vectors)
+    change = np.rint(reduced @ np.linalg.inv(vectors))
+    rows = np.rint(change @ mesh.generators * mesh.count) / mesh.count
+    shift = np.array(mesh.halves) / 2 @ np.rint(np.linalg.inv(change)) % 1
+    text = _text(Kpoints(comment, 0, Kpoints.supported_modes.Reciprocal, [_plain(row) for row in rows], _plain(shift)))
+    return text if shift.any() else text + "0.0 0.0 0.0\n"
 
-    @classmethod
-    def from_json(cls, raw: dict[str, Any]) -> BandPath:
-        """From `to_json`."""
-        points = {k: (float(v[0]), float(v[1]), float(v[2])) for k, v in raw["points"].items()}
-        return cls(raw["member"], raw["space_group"], tuple((a, b) for a, b in raw["segments"]), points)
 
-    def kpoints(self, line_points: int) -> Kpoints:
-        """KPOINTS in line mode.
+def line_text(path: BandPath, line_points: int) -> str:
+    """KPOINTS in line mode.
 
-        Parameters
-        ----------
-        line_points : points on each segment, both ends included.
-        """
-        from pymatgen.io.vasp.inputs import Kpoints
+    Parameters
+    ----------
+    line_points : points on each segment, both ends included.
+    """
+    from pymatgen.io.vasp.inputs import Kpoints
 
-        labels = [label for segment in self.segments for label in segment]
-        return Kpoints(
-            comment=f"path of {self.member} ({self.space_group}), the same for the whole set",
+    return _text(
+        Kpoints(
+            comment=_path_words(path),
             num_kpts=line_points,
             style=Kpoints.supported_modes.Line_mode,
             coord_type="Reciprocal",
-            kpts=[self.points[label] for label in labels],
-            labels=[label.replace("Γ", "GAMMA") for label in labels],
+            kpts=[point for _, point in path.ends],
+            labels=[_ascii(label) for label, _ in path.ends],
         )
+    )
 
 
-def band_path(crystal: Crystal, member: str) -> BandPath:
-    """The recommended path of a structure, in that structure's own basis.
+def list_text(mesh: Irreducible, path: BandPath, line_points: int, comment: str) -> str:
+    """KPOINTS as a list: a mesh's irreducible points with their weights, then the path's with weight zero."""
+    from pymatgen.io.vasp.inputs import Kpoints
 
-    Source: Hinuma, Pizzi, Kumagai, Oba, Tanaka, Comput. Mater. Sci. 128, 140 (2017), through seekpath. The cell is
-    never restandardised: the k-points refer to the reciprocal vectors of ``crystal`` as it stands.
-    """
-    from seekpath import get_path_orig_cell
+    walk = path.walk(line_points)
+    points = [*(_plain(point) for point in mesh.points), *(point for _, point in walk)]
+    return _text(
+        Kpoints(
+            comment=f"{comment}, then the {_path_words(path)}",
+            num_kpts=len(points),
+            style=Kpoints.supported_modes.Reciprocal,
+            kpts=points,
+            kpts_weights=[*(int(w) for w in mesh.weights), *[0] * len(walk)],
+            labels=[*[""] * len(mesh.points), *(_ascii(label) for label, _ in walk)],
+        )
+    )
 
-    found = get_path_orig_cell(crystal.spglib_cell(), with_time_reversal=True, symprec=SYMMETRY_TOLERANCE)
-    named = {label: label.replace("GAMMA", "Γ") for label in found["point_coords"]}
-    # Adding zero turns -0.0 into 0.0.
-    rounded = {k: [round(float(x), 12) + 0.0 for x in v] for k, v in found["point_coords"].items()}
-    points = {named[k]: (v[0], v[1], v[2]) for k, v in rounded.items()}
-    segments = tuple((named[a], named[b]) for a, b in found["path"])
-    used = {label for segment in segments for label in segment}
-    return BandPath(member, _space_group(crystal), segments, {k: v for k, v in points.items() if k in used})
+
+def _text(kpoints: Kpoints) -> str:
+    return "".join(f"{line.rstrip()}\n" for line in str(kpoints).splitlines())
 
 
-def _space_group(crystal: Crystal) -> str:
-    from spglib import get_symmetry_dataset
+def _path_words(path: BandPath) -> str:
+    return f"path of {path.member} ({path.space_group}), the same for the whole set"
 
-    dataset: Any = get_symmetry_dataset(crystal.spglib_cell(), symprec=SYMMETRY_TOLERANCE)
-    return str(dataset.international)
+
+def _ascii(label: str) -> str:
+    return label.replace("Γ", "GAMMA")
+
+
+def _plain(row: NDArray[np.float64]) -> tuple[float, float, float]:
+    a, b, c = (float(x) + 0.0 for x in row)
+    return (a, b, c)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, ValidationError, model_validator
 
-from kalloy.errors import SpecError, nearest
+from kalloy.errors import HostError, SpecError, nearest
 from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.validation import explain, read_user_text
 
@@ -26,23 +26,76 @@ Division = Annotated[int, Field(ge=1, strict=True)]
 
 
 class MeshSettings(BaseModel):
-    """A uniform k-mesh, as stated."""
+    """A uniform k-mesh: as stated, or by a spacing that is turned into one mesh for the whole set."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    mesh: tuple[Division, Division, Division]
+    mesh: tuple[Division, Division, Division] | None = None
     """Subdivisions along the three reciprocal vectors."""
+    kspacing: Annotated[float, Field(gt=0)] | None = None
+    """1/Å, with 2π, as VASP's KSPACING: N = max(1, ceil(2π |b| / kspacing)), from the host's cell."""
     style: Literal["Monkhorst-Pack", "Gamma"]
     """As VASP defines both: Monkhorst–Pack is shifted off Γ along every even subdivision."""
+    of: str | None = None
+    """The cell that the mesh is stated for (``conventional``, ``primitive``, ``2 1 1``), as ``cell`` of ``[host]``
+    names them; the cell that is computed then gets the same points. None for the cell that is computed."""
+
+    @model_validator(mode="after")
+    def _one_mesh(self) -> MeshSettings:
+        if (self.mesh is None) == (self.kspacing is None):
+            raise ValueError("a mesh is said by 'mesh' or by 'kspacing', one of them")
+        if self.of is not None:
+            from kalloy.structures.cells import parse_cell
+
+            try:
+                parse_cell(self.of)
+            except HostError as error:
+                raise ValueError(f"of: {error}") from None
+        return self
+
+    @property
+    def plain_words(self) -> str:
+        """In ASCII, for a comment: ``Gamma 4x4x3``, ``Gamma by KSPACING = 0.3 1/A (with 2pi) of the host's cell``."""
+        whose = f"{self.of} cell" if self.of else "host's cell"
+        if self.mesh is None:
+            return f"{self.style} by KSPACING = {self.kspacing:g} 1/A (with 2pi) of the {whose}"
+        size = f"{self.style} {'x'.join(map(str, self.mesh))}"
+        return f"{size} of the {whose}" if self.of else size
+
+    @property
+    def words(self) -> str:
+        """For people: ``Monkhorst–Pack 4x4x3``."""
+        words = self.plain_words.replace("Monkhorst-", "Monkhorst–").replace("Gamma", "Γ-centred")
+        return words.replace("1/A", "1/Å").replace("2pi", "2π")
 
 
 class LineSettings(BaseModel):
     """k-points along the symmetry lines of one member's Brillouin zone."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
     line_points: int = Field(ge=2, strict=True)
     """Points on each segment, both ends included."""
+    as_: Literal["line", "zero-weight", "kpoints-opt"] = Field(default="line", alias="as")
+    """``line``: KPOINTS in line mode, on a charge density that is there. ``zero-weight``: a list of a mesh's
+    irreducible points with their weights, then the path's with weight zero. ``kpoints-opt``: the mesh in KPOINTS, the
+    lines in KPOINTS_OPT, which VASP reads from version 6.3 on."""
+    mesh: MeshSettings | None = None
+    """What the charge density is found on, where it is found in the same run."""
+
+    @model_validator(mode="after")
+    def _mesh_where_needed(self) -> LineSettings:
+        if (self.as_ == "line") != (self.mesh is None):
+            raise ValueError(
+                "lines alone take no mesh; zero-weight and kpoints-opt need one: mesh: {mesh: [4, 4, 3], style: Gamma}"
+            )
+        return self
+
+    @property
+    def words(self) -> str:
+        """For people."""
+        beside = f", as {self.as_} beside {self.mesh.words}" if self.mesh else ""
+        return f"lines, {self.line_points} points a segment{beside}"
 
 
 class CostSettings(BaseModel):
@@ -85,8 +138,11 @@ class Preset(BaseModel):
         for stage in Stage:
             if stage not in self.kpoints:
                 raise ValueError(f"kpoints of stage '{stage}' are missing")
-            if isinstance(self.kpoints[stage], LineSettings) != stage.is_on_a_path:
-                raise ValueError(f"kpoints of stage '{stage}' must be {'lines' if stage.is_on_a_path else 'a mesh'}")
+            settings = self.kpoints[stage]
+            if stage.is_on_a_path and isinstance(settings, MeshSettings):
+                raise ValueError(f"kpoints of stage '{stage}' must be lines")
+            if not stage.is_on_a_path and isinstance(settings, LineSettings) and not settings.mesh:
+                raise ValueError(f"kpoints of stage '{stage}' must be a mesh, or lines beside one")
         return self
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from hashlib import sha256
 from pathlib import Path
@@ -13,9 +14,12 @@ from kalloy.workflows.attempt import WRITTEN, Attempt, attempts, now
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.files import hash_of, write_json, write_text
 from kalloy.workflows.inputs import incar, potcar
-from kalloy.workflows.inputs.kpoints import BandPath, mesh_kpoints, mesh_warnings
+from kalloy.workflows.inputs.kpoints import kpoints_files, mesh_of, mesh_warnings
 from kalloy.workflows.inputs.member_mesh import member_mesh
-from kalloy.workflows.inputs.preset import LineSettings, MeshSettings
+from kalloy.workflows.inputs.mesh import Mesh
+from kalloy.workflows.inputs.path import BandPath
+from kalloy.workflows.inputs.point_list import asked_lines
+from kalloy.workflows.inputs.preset import LineSettings
 from kalloy.workflows.inputs.stage import Stage, Takes
 from kalloy.workflows.members import Member, Parent
 
@@ -58,6 +62,8 @@ def write_attempt(
     record |= {"asked": asked_inputs(campaign, member, stage, path), **datasets}
     if origin and not start:
         record["start"] = origin
+    if lines := _asked_lines(campaign, member, stage, path):
+        record["kpoints"] = lines
     if after:
         record["after"] = {"attempt": after.folder.name, "goes_on_from": "CONTCAR" if start else "POSCAR"}
     write_json(part / WRITTEN, record)
@@ -67,7 +73,9 @@ def write_attempt(
 
 def asked_inputs(campaign: Campaign, member: Member, stage: Stage, path: BandPath | None) -> str:
     """A hash of INCAR, KPOINTS and datasets as they would be written now: whether an attempt still asks for them."""
-    text = incar_tags(campaign, member, stage).text + str(_kpoints(campaign, member, stage, path))
+    text = incar_tags(campaign, member, stage).text + "".join(_kpoints(campaign, member, stage, path).values())
+    if lines := _asked_lines(campaign, member, stage, path):
+        text += json.dumps(lines)
     if campaign.spec.calculation.engine == "vasp":
         text += potcar_choice(campaign, member).spec + str(potcar_functional(campaign))
     return sha256(text.encode()).hexdigest()
@@ -78,7 +86,7 @@ def _input_files(
 ) -> tuple[dict[str, str], dict[str, Any]]:
     """Names and contents, and for VASP what goes on record of its datasets: titles, hashes, valences, origin."""
     tags = incar_tags(campaign, member, stage)
-    files = {"INCAR": tags.text, "KPOINTS": str(_kpoints(campaign, member, stage, path))}
+    files = {"INCAR": tags.text, **_kpoints(campaign, member, stage, path)}
     if campaign.spec.calculation.engine != "vasp":
         return files, {"datasets": []}
     found = potcars_of(campaign, member)
@@ -108,14 +116,37 @@ def incar_tags(campaign: Campaign, member: Member, stage: Stage) -> incar.IncarT
     return incar.compose(campaign.preset, stage, campaign.spec.machine.incar, calculation.incar, system)
 
 
-def _kpoints(campaign: Campaign, member: Member, stage: Stage, path: BandPath | None) -> Any:
+def _kpoints(campaign: Campaign, member: Member, stage: Stage, path: BandPath | None) -> dict[str, str]:
     settings = campaign.preset.kpoints[stage]
     if isinstance(settings, LineSettings):
-        if path is None:
-            raise CampaignError(f"stage '{stage}' has no band path", mend="run `kalloy select` for its step first")
-        return path.kpoints(settings.line_points)
+        _required(path, stage).require_same_directions(member.crystal.lattice, member.label)
+    mesh, words = _mesh(campaign, member, stage)
+    return kpoints_files(settings, mesh, campaign.host.crystal, path, words)
+
+
+def _asked_lines(campaign: Campaign, member: Member, stage: Stage, path: BandPath | None) -> dict[str, Any]:
+    """What the record of a stage on a path holds, so that its k-points can be completed from it alone."""
+    settings = campaign.preset.kpoints[stage]
+    if not isinstance(settings, LineSettings):
+        return {}
+    mesh, words = _mesh(campaign, member, stage)
+    return asked_lines(settings, mesh, _required(path, stage), words)
+
+
+def _mesh(campaign: Campaign, member: Member, stage: Stage) -> tuple[Mesh | None, str]:
+    """The mesh of a stage, where it has one, and the comment that says where it comes from."""
+    title = f"{campaign.preset.name}: {stage}"
+    settings = mesh_of(campaign.preset.kpoints[stage])
+    if settings is None:
+        return None, title
     mesh, origin = member_mesh(campaign, member, stage, settings)
-    return mesh_kpoints(mesh, f"{campaign.preset.name}: {stage} mesh, {origin}")
+    return mesh, f"{title}, {origin}"
+
+
+def _required(path: BandPath | None, stage: Stage) -> BandPath:
+    if path is None:
+        raise CampaignError(f"stage '{stage}' has no band path", mend="run `kalloy select` for its step first")
+    return path
 
 
 def _relaxed_so_far(after: Attempt, member: Member) -> Crystal | None:
@@ -211,6 +242,5 @@ def _write_member(campaign: Campaign, member: Member) -> None:
 
 def warnings_of(campaign: Campaign) -> list[str]:
     """What a person should know before computing with these inputs: one line each."""
-    settings = campaign.preset.kpoints
-    meshes = {s: m for s in campaign.spec.stages if isinstance(m := settings[s], MeshSettings)}
-    return [*campaign.host.warnings, *mesh_warnings(meshes, campaign.host.crystal)]
+    asked = {stage: campaign.preset.kpoints[stage] for stage in campaign.spec.stages}
+    return [*campaign.host.warnings, *mesh_warnings(asked, campaign.host.crystal)]

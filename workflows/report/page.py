@@ -12,7 +12,6 @@ from urllib.parse import quote
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.files import write_text
 from kalloy.workflows.index import Index
-from kalloy.workflows.inputs.preset import MeshSettings
 from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.report.drawing import Drawn
 from kalloy.workflows.report.gallery import draw_all
@@ -172,13 +171,8 @@ def _settings(campaign: Campaign) -> list[tuple[str, str, str]]:
     rows = []
     for stage in campaign.spec.stages:
         kpoints = campaign.preset.kpoints[stage]
-        where = (
-            f"{kpoints.style.replace('-', '–')} {'x'.join(map(str, kpoints.mesh))}"
-            if isinstance(kpoints, MeshSettings)
-            else f"lines, {kpoints.line_points} points a segment"
-        )
         tags = campaign.preset.tags[stage] | campaign.spec.calculation.incar
-        rows.append((stage.value, where, ", ".join(f"{k}={v}" for k, v in tags.items())))
+        rows.append((stage.value, kpoints.words, ", ".join(f"{k}={v}" for k, v in tags.items())))
     return rows
 
 
