@@ -11,7 +11,8 @@ from kalloy.workflows.report.drawing import COLOURS, Drawn, new_figure, save, st
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from kalloy.workflows.screening.ranking import Ranked, Ranking
+    from kalloy.workflows.screening.ranked import Ranked
+    from kalloy.workflows.screening.ranking import Ranking
 
 NAMED = 12
 """Configurations of a content that are still named one by one."""

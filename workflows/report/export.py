@@ -12,10 +12,9 @@ from kalloy.workflows.inputs.stage import Stage
 if TYPE_CHECKING:
     from ase import Atoms
 
-    from kalloy.workflows.results import CampaignResult
-    from kalloy.workflows.screening.ranking import Ranked, Ranking
-
-Results = dict[tuple[str, Stage], "CampaignResult"]
+    from kalloy.workflows.screening.columns import Results
+    from kalloy.workflows.screening.ranked import Ranked
+    from kalloy.workflows.screening.ranking import Ranking
 
 
 def frames(campaign: Campaign, ranking: Ranking, results: Results) -> Iterator[tuple[Ranked, Atoms]]:
@@ -58,10 +57,9 @@ def write_ase_db(path: Path, shown: Iterator[tuple[Ranked, Atoms]]) -> int:
     count = 0
     with connect(path, append=False) as database:
         for row, atoms in shown:
-            # ase.db refuses keys that are chemical formulas or ASE's own columns.
-            pairs = {
-                ("static_energy_eV" if k == "energy_eV" else k): v for k, v in facts(row).items() if k != "formula"
-            }
+            # ase.db refuses keys that are its own columns, and words that look like numbers.
+            pairs = {("static_energy_eV" if k == "energy_eV" else k): v for k, v in facts(row).items()}
+            pairs = {k: v for k, v in pairs.items() if k not in ("formula", "place")}
             database.write(atoms, key_value_pairs=pairs)
             count += 1
     return count

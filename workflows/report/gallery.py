@@ -20,7 +20,8 @@ from kalloy.workflows.report.structures import Shown, draw_structures, marked_at
 if TYPE_CHECKING:
     from kalloy.parsers.result import Result
     from kalloy.workflows.screening.alignment import Aligned
-    from kalloy.workflows.screening.ranking import Ranked, Ranking
+    from kalloy.workflows.screening.ranked import Ranked
+    from kalloy.workflows.screening.ranking import Ranking
 
 STRUCTURES = 5
 """Configurations whose structures are drawn beside the host's: the lowest."""

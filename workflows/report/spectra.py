@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from kalloy.parsers.result import Result
     from kalloy.workflows.campaign import Campaign
     from kalloy.workflows.screening.gaps import MemberGap
-    from kalloy.workflows.screening.ranking import Ranked, Ranking
+    from kalloy.workflows.screening.ranked import Ranked
+    from kalloy.workflows.screening.ranking import Ranking
 
 SPECTRA = ("bands", "dos", "optics")
 """Stages that are drawn."""
