@@ -63,6 +63,10 @@ class KPoints:
     """``Gamma``, ``Monkhorst-Pack``, ``Auto``, ``listgenerated`` (line mode), or None for an explicit list."""
     divisions: tuple[int, ...] = ()
     """Of the mesh (three), or points a segment (one)."""
+    generators: Floats | None = None
+    """Shape (3, 3): generating vectors of the mesh, fractional, rows; where the file gives them and a shift."""
+    shift: tuple[float, ...] = ()
+    """Of the mesh off Γ, in multiples of the generating vectors; with ``generators``."""
     corners: Floats | None = None
     """Shape (2 × segments, 3) in line mode: where each segment starts and ends, where the file says."""
 

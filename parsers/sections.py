@@ -148,8 +148,21 @@ def kpoints(section: bytes) -> KPoints:
         weights,
         text(generation.group(1)),
         tuple(d for d in wanted if isinstance(d, int)),
-        read_rows(b"".join(b"<v>" + c + b"</v>" for c in corners)) if len(corners) > 1 else None,
+        corners=read_rows(b"".join(b"<v>" + c + b"</v>" for c in corners)) if len(corners) > 1 else None,
+        generators=_generators(said),
+        shift=_three(said.get("shift")),
     )
+
+
+def _generators(said: Settings) -> Floats | None:
+    rows = [_three(said.get(name)) for name in ("genvec1", "genvec2", "genvec3", "shift")]
+    return np.array(rows[:3]) if all(rows) else None
+
+
+def _three(value: object) -> tuple[float, ...]:
+    """Three numbers, or none."""
+    numbers = tuple(float(x) for x in value if isinstance(x, int | float)) if isinstance(value, tuple) else ()
+    return numbers if len(numbers) == 3 else ()
 
 
 def atoms(section: bytes) -> Atoms:

@@ -6,10 +6,13 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kalloy.errors import CampaignError, ParseError
 from kalloy.structures.crystal import Crystal
 from kalloy.workflows.attempt import Attempt, Outcome
 from kalloy.workflows.files import hash_of
+from kalloy.workflows.inputs.mesh import Mesh
 from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.members import Member
 
@@ -164,7 +167,16 @@ def _mesh(kpoints: Any) -> str | None:
         return None
     if len(kpoints.divisions) == 3:
         return f"{kpoints.generation} {'x'.join(map(str, kpoints.divisions))}"
+    if kpoints.generators is not None and abs(np.linalg.det(kpoints.generators)) > 0:
+        return _generated(kpoints)
     return f"{len(kpoints.weights)} points"
+
+
+def _generated(kpoints: Any) -> str:
+    """A mesh by generating vectors, the same words for the same points whatever basis they are written in."""
+    mesh = Mesh.of(np.rint(np.linalg.inv(kpoints.generators)), np.rint(2 * np.array(kpoints.shift)))
+    periods = ", ".join(" ".join(map(str, row)) for row in mesh.matrix)
+    return f"generated {mesh.count} points ({periods}; shift {' '.join(map(str, mesh.halves))} halves)"
 
 
 def _largest_row(forces: Any) -> float | None:

@@ -250,3 +250,25 @@ def test_list_of_points_with_weights(static: Path, tmp_path: Path, run_engine: A
         ours, theirs = listed.eigenvalues[Spin.up][k], mesh.eigenvalues[Spin.up][j]
         np.testing.assert_allclose(ours[:9, 0], theirs[:9, 0], atol=1e-3)
         np.testing.assert_array_equal(ours[:, 1], [1] * 8 + [0] * 4)
+
+
+def test_generating_vectors_are_the_mesh_that_they_make(static: Path, tmp_path: Path, run_engine: Any) -> None:
+    """The 2x2x2 mesh written in a skew basis: the same energy, read back by pymatgen and by kalloy."""
+    from kalloy.parsers.result import read_result
+
+    folder = tmp_path / "generated"
+    folder.mkdir()
+    for name in ("INCAR", "POSCAR"):
+        shutil.copy(static / name, folder)
+    (folder / "KPOINTS").write_text("skew\n0\nReciprocal\n0.5 0 0\n0.5 0.5 0\n0 0.5 0.5\n0 0 0\n")
+    run = run_engine(folder)
+    assert run.returncode == 0, run.stderr
+    ours, theirs = _vasprun(folder), _vasprun(static)
+    assert len(ours.actual_kpoints) == len(theirs.actual_kpoints)
+    assert ours.final_energy == pytest.approx(theirs.final_energy, abs=1e-4)
+    read = read_result(folder).vasprun
+    assert read is not None
+    assert read.kpoints is not None
+    assert read.kpoints.generators is not None
+    assert read.kpoints.generators.tolist() == [[0.5, 0, 0], [0.5, 0.5, 0], [0, 0.5, 0.5]]
+    assert read.kpoints.shift == (0, 0, 0)

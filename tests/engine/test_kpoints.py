@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk, make_supercell
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from kalloy.errors import VaspInputError
-from kalloy.workflows.gpaw_engine.kpoints import Lines, Mesh, PointList, read_kpoints, wrapped
+from kalloy.workflows.gpaw_engine.kpoints import GeneratedMesh, Lines, Mesh, PointList, read_kpoints, wrapped
 from kalloy.workflows.gpaw_engine.symmetry import (
     find_operations,
     is_group,
@@ -196,9 +196,39 @@ def test_kpoints_files(tmp_path: Path) -> None:
     assert points.weightless.tolist() == [False, True]
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    periods=st.lists(st.integers(-3, 3), min_size=9, max_size=9).map(lambda flat: np.reshape(flat, (3, 3))),
+    halves=st.tuples(*[st.integers(0, 1)] * 3),
+)
+def test_generating_vectors_against_brute_force(periods: Any, halves: tuple[int, int, int]) -> None:
+    count = abs(round(float(np.linalg.det(periods))))
+    assume(0 < count <= 30)
+    mesh = GeneratedMesh(np.linalg.inv(periods), (halves[0] / 2, halves[1] / 2, halves[2] / 2))
+    points = mesh.points()
+    apart = points[:, None] - points[None]
+    assert (np.abs(apart - np.rint(apart)).max(axis=-1) < 1e-6).sum() == len(points) == count
+    sums = points @ periods - np.array(halves) / 2
+    assert np.abs(sums - np.rint(sums)).max() < 1e-8
+
+
+def test_generating_vectors_of_a_uniform_mesh(tmp_path: Path) -> None:
+    path = tmp_path / "KPOINTS"
+    path.write_text("g\n0\nReciprocal\n0.25 0 0\n0.25 0.25 0\n0 0 0.5\n0 0.5 0.5\n")
+    generated = read_kpoints(path)
+    assert isinstance(generated, GeneratedMesh)
+    # 0.5 (0.25, 0.25, 0): half a spacing along both.
+    expected = Mesh((4, 4, 2), (0.5, 0.5, 0.5), gamma_centred=True).points()
+    assert {tuple(p) for p in np.round(generated.points(), 9)} == {tuple(p) for p in np.round(expected, 9)}
+
+
 @pytest.mark.parametrize(
     "text",
     [
+        "g\n0\nCartesian\n0.25 0 0\n0 0.25 0\n0 0 0.25\n0 0 0\n",
+        "g\n0\nReciprocal\n0.3 0 0\n0 0.25 0\n0 0 0.25\n0 0 0\n",
+        "g\n0\nReciprocal\n0.5 0 0\n0.25 0 0\n0 0 0.25\n0 0 0\n",
+        "g\n0\nReciprocal\n0.5 0 0\n0 0.25 0\n0 0 0.25\n",
         "c\n3\nCartesian\n0 0 0 1\n0 0 1 1\n0 1 0 1\n",
         "c\n3\nLine_mode\nCartesian\n0 0 0\n0 0 1\n",
         "a\n0\nAuto\n20\n",

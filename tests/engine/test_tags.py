@@ -155,6 +155,16 @@ def test_missing_file(
     assert f"there is no {missing}" in capsys.readouterr().err
 
 
+def test_a_second_file_of_k_points(
+    job: Job, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = job()
+    (folder / "KPOINTS_OPT").write_text((folder / "KPOINTS").read_text())
+    monkeypatch.chdir(folder)
+    assert main([]) == 2
+    assert "KPOINTS_OPT cannot be honoured" in capsys.readouterr().err
+
+
 def test_tag_given_twice(job: Job, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     folder = job()
     with (folder / "INCAR").open("a") as file:

@@ -275,6 +275,55 @@ def test_meshes_that_say_too_little_or_too_much(raw: dict[str, Any], complaint: 
         MeshSettings.model_validate(raw)
 
 
+def _by_the_engine(folder: Path, text: str) -> Array:
+    from kalloy.workflows.gpaw_engine.kpoints import GeneratedMesh, read_kpoints
+    from kalloy.workflows.gpaw_engine.kpoints import Mesh as EngineMesh
+
+    (folder / "KPOINTS").write_text(text)
+    read = read_kpoints(folder / "KPOINTS")
+    assert isinstance(read, GeneratedMesh | EngineMesh)
+    return read.points()
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("cell", ["primitive", "conventional", "1 1 2"])
+def test_the_free_engine_reads_the_same_points(tmp_path: Path, style: Style, cell: str) -> None:
+    host = load_host("Cs4PbBr6", cell=cell).crystal
+    asked = MeshSettings(mesh=(4, 3, 2), style=style, of="given" if cell == "1 1 2" else "conventional")
+    points = host_mesh(asked, host).points()
+    read = _by_the_engine(tmp_path, _kpoints(asked, host, "x"))
+    assert len(read) == len(points)
+    assert _members(read, points).all()
+
+
+def test_the_ranking_knows_a_generated_mesh_by_its_points() -> None:
+    """Irreducible points differ from member to member; the mesh that was reduced does not."""
+    from kalloy.parsers.model import KPoints
+    from kalloy.parsers.sections import kpoints
+    from kalloy.workflows.results import _mesh
+
+    def said(vectors: Array, shift: Array, points: int) -> KPoints:
+        rows = "".join(
+            f'<v name="genvec{i + 1}"> {" ".join(f"{x:.8f}" for x in v)} </v>' for i, v in enumerate(vectors)
+        )
+        shifted = f'<v name="shift"> {" ".join(f"{x:.8f}" for x in shift)} </v>'
+        listed = "".join("<v> 0.0 0.0 0.0 </v>" for _ in range(points))
+        weights = "".join("<v> 0.1 </v>" for _ in range(points))
+        return kpoints(
+            f'<kpoints><generation param="Reciprocal">{rows}{shifted}</generation><varray name="kpointlist" >{listed}'
+            f'</varray><varray name="weights" >{weights}</varray></kpoints>'.encode()
+        )
+
+    mesh = Mesh.of(np.array([[4, 0, 1], [0, 4, 2], [0, 0, 3]]), np.array([1, 0, 1]))
+    change = np.array([[1, 1, 0], [0, 1, 0], [0, 1, 1]])
+    halves = np.array(mesh.halves) / 2
+    one = _mesh(said(mesh.generators, halves, 7))
+    assert one == _mesh(said(np.linalg.inv(change) @ mesh.generators, halves @ change, 12))
+    assert one != _mesh(said(mesh.generators, 0 * halves, 7))
+    assert one
+    assert one.startswith("generated 48 points")
+
+
 # -- warnings -------------------------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ from ase.units import Bohr, Ha
 from numpy.typing import NDArray
 
 from kalloy.errors import EngineError
-from kalloy.workflows.gpaw_engine.kpoints import Mesh
+from kalloy.workflows.gpaw_engine.kpoints import AnyMesh
 from kalloy.workflows.gpaw_engine.projections import project
 from kalloy.workflows.gpaw_engine.pulay import pulay_stress
 from kalloy.workflows.gpaw_engine.settings import Settings
@@ -105,7 +105,7 @@ def convergence(settings: Settings, electrons: int, bands: int | None = None) ->
 class Calculator:
     """A crystal on a k-mesh, self-consistent geometry by geometry."""
 
-    def __init__(self, settings: Settings, atoms: Atoms, mesh: Mesh, log: Path) -> None:
+    def __init__(self, settings: Settings, atoms: Atoms, mesh: AnyMesh, log: Path) -> None:
         self.settings, self.mesh, self.log = settings, mesh, log
         self.electrons = valence_electrons(atoms)
         self.bands = settings.nbands or default_bands(self.electrons, len(atoms), settings.spins)
@@ -211,7 +211,7 @@ class Calculator:
         self._calc.write(path, mode="all" if self.settings.keep_waves else "")
 
 
-def usable_operations(settings: Settings, atoms: Atoms, mesh: Mesh, moments: Array | None) -> tuple[Operations, int]:
+def usable_operations(settings: Settings, atoms: Atoms, mesh: AnyMesh, moments: Array | None) -> tuple[Operations, int]:
     """The operations that map crystal and mesh on themselves, and how many the mesh excludes."""
     if settings.isym <= 0:
         return no_operations(len(atoms), settings.isym == 0), 0

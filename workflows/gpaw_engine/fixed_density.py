@@ -26,7 +26,7 @@ from kalloy.workflows.gpaw_engine.calculator import (
 )
 from kalloy.workflows.gpaw_engine.filling import fermi_level, fraction_below
 from kalloy.workflows.gpaw_engine.job import Job
-from kalloy.workflows.gpaw_engine.kpoints import Lines, Mesh, PointList
+from kalloy.workflows.gpaw_engine.kpoints import AnyMesh, Lines, PointList
 from kalloy.workflows.gpaw_engine.states import ElectronicStep, IonicStep, States
 from kalloy.workflows.gpaw_engine.symmetry import Irreducible, no_operations, on_grid, reduce_mesh
 
@@ -50,9 +50,9 @@ class FixedDensity:
         self._choose_points(job.kpoints)
         self._calc: Any = None
 
-    def _choose_points(self, kpoints: Mesh | PointList | Lines) -> None:
+    def _choose_points(self, kpoints: AnyMesh | PointList | Lines) -> None:
         """Settle the list that is reported (``points``, ``weights``) and what of it is computed."""
-        if isinstance(kpoints, Mesh):
+        if isinstance(kpoints, AnyMesh):
             moments = self.settings.magmoms
             operations, self.dropped = usable_operations(
                 self.settings, self.job.atoms, kpoints, None if moments is None else np.array(moments)

@@ -11,7 +11,7 @@ import numpy as np
 from ase import Atoms
 
 from kalloy.errors import VaspInputError
-from kalloy.workflows.gpaw_engine.kpoints import Lines, Mesh, PointList, read_kpoints
+from kalloy.workflows.gpaw_engine.kpoints import AnyMesh, Lines, PointList, read_kpoints
 from kalloy.workflows.gpaw_engine.settings import Settings, read_settings
 from kalloy.workflows.gpaw_engine.tags import idle_tags
 
@@ -26,7 +26,7 @@ class Job:
     """Tags as written, in the order of the file."""
     settings: Settings
     """What they mean."""
-    kpoints: Mesh | PointList | Lines
+    kpoints: AnyMesh | PointList | Lines
     """What KPOINTS asks for."""
     atoms: Atoms
     """What POSCAR holds, in its order."""
@@ -60,6 +60,12 @@ def read_job(folder: Path) -> Job:
     for name in ("INCAR", "KPOINTS", "POSCAR"):
         if not (folder / name).is_file():
             raise VaspInputError(f"there is no {name}", where=str(folder), mend=f"write {name} first")
+    if (folder / "KPOINTS_OPT").exists():
+        raise VaspInputError(
+            "KPOINTS_OPT cannot be honoured by kalloy-gpaw",
+            where=str(folder),
+            mend="compute the bands on lines in a calculation of their own, with ICHARG = 11",
+        )
     atoms, comment = _read_poscar(folder / "POSCAR")
     incar = _read_incar(folder / "INCAR")
     settings = read_settings(incar, len(atoms))
@@ -109,7 +115,7 @@ def _read_poscar(path: Path) -> tuple[Atoms, str]:
     return Atoms(symbols, scaled_positions=structure.frac_coords, cell=matrix, pbc=True), str(poscar.comment)
 
 
-def _check(settings: Settings, kpoints: Mesh | PointList | Lines, folder: Path) -> None:
+def _check(settings: Settings, kpoints: AnyMesh | PointList | Lines, folder: Path) -> None:
     if settings.fixed_density:
         if settings.relaxes:
             raise VaspInputError("ICHARG = 11 keeps the density and NSW moves the ions", where="INCAR", mend="NSW = 0")
@@ -119,7 +125,7 @@ def _check(settings: Settings, kpoints: Mesh | PointList | Lines, folder: Path) 
                 where="INCAR",
                 mend="copy gpaw.gpw from a calculation with LCHARG = .TRUE.",
             )
-    elif not isinstance(kpoints, Mesh):
+    elif not isinstance(kpoints, AnyMesh):
         raise VaspInputError(
             "a self-consistent calculation needs a mesh",
             where="KPOINTS",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,33 @@ class Mesh:
 
 
 @dataclass(frozen=True, eq=False)
+class GeneratedMesh:
+    """A regular mesh by generating vectors: all sums of whole numbers of them, moved off Γ by a shift."""
+
+    vectors: Array
+    """Shape (3, 3): rows are the generating vectors, fractional."""
+    shift: tuple[float, float, float]
+    """In multiples of the generating vectors, as VASP takes it."""
+
+    @property
+    def periods(self) -> NDArray[np.int64]:
+        """Shape (3, 3): the reciprocal vectors in terms of the generating ones; its determinant counts the points."""
+        return np.rint(np.linalg.inv(self.vectors)).astype(np.int64)
+
+    def points(self) -> Array:
+        """Shape (points, 3), fractional, in (-1/2, 1/2]."""
+        corners = np.array(list(product((0, 1), repeat=3))) @ self.periods
+        axes = [np.arange(low, high + 1) for low, high in zip(corners.min(axis=0), corners.max(axis=0), strict=True)]
+        sums = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
+        # Exact: in units of one over the number of points, where a cell is 0 to that number.
+        count = round(abs(np.linalg.det(self.periods)))
+        exact = sums @ np.rint(np.linalg.inv(self.periods) * count).astype(np.int64)
+        inside = ((exact >= 0) & (exact < count)).all(axis=1)
+        points = wrapped((sums[inside] + np.array(self.shift)) @ np.linalg.inv(self.periods))
+        return np.asarray(points[np.lexsort(points.T)])
+
+
+@dataclass(frozen=True, eq=False)
 class PointList:
     """k-points written out one by one, each with its weight."""
 
@@ -78,7 +106,11 @@ def wrapped(points: Array) -> Array:
     return np.where(np.abs(moved) < 1e-14, 0.0, moved)
 
 
-def read_kpoints(path: Path) -> Mesh | PointList | Lines:
+AnyMesh = Mesh | GeneratedMesh
+"""What a self-consistent calculation can run on."""
+
+
+def read_kpoints(path: Path) -> AnyMesh | PointList | Lines:
     """The k-points of a KPOINTS file.
 
     Raises
@@ -96,12 +128,14 @@ def read_kpoints(path: Path) -> Mesh | PointList | Lines:
         return _mesh(kpoints, path.name)
     if style == "Line_mode":
         return _path(kpoints, path.name)
+    if style == "Reciprocal" and kpoints.num_kpts <= 0:
+        return _generated(kpoints, path.name)
     if style == "Reciprocal":
         return _list(kpoints, path.name)
     raise VaspInputError(
         f"k-points of the kind '{style}' cannot be honoured by kalloy-gpaw",
         where=path.name,
-        mend="write a Gamma or Monkhorst-Pack mesh, lines, or a list in reciprocal coordinates",
+        mend="write a Gamma or Monkhorst-Pack mesh, generating vectors, lines, or a list in reciprocal coordinates",
     )
 
 
@@ -111,6 +145,19 @@ def _mesh(kpoints: Any, name: str) -> Mesh:
         raise VaspInputError(f"the mesh {' '.join(map(str, divisions))} is not three positive numbers", where=name)
     shift = tuple(float(s) for s in kpoints.kpts_shift)
     return Mesh(divisions, shift, kpoints.style.name == "Gamma")  # type: ignore[arg-type]
+
+
+def _generated(kpoints: Any, name: str) -> GeneratedMesh:
+    vectors, shift = np.array(kpoints.kpts, dtype=float), tuple(float(s) for s in kpoints.kpts_shift)
+    volume = abs(float(np.linalg.det(vectors))) if vectors.shape == (3, 3) else 0.0
+    periods = np.linalg.inv(vectors) if volume > 1e-9 else np.full((3, 3), 0.5)
+    if np.abs(periods - np.rint(periods)).max() > 1e-4:
+        raise VaspInputError(
+            "the generating vectors make no mesh: no whole numbers of them give the reciprocal vectors",
+            where=name,
+            mend="give three that do, such as 0.25 0 0, 0 0.25 0, 0 0 0.25",
+        )
+    return GeneratedMesh(vectors, shift)  # type: ignore[arg-type]
 
 
 def _path(kpoints: Any, name: str) -> Lines:

@@ -7,7 +7,7 @@ from ase import Atoms
 from kalloy.workflows.gpaw_engine.calculator import RESTART, Calculator
 from kalloy.workflows.gpaw_engine.fixed_density import FixedDensity
 from kalloy.workflows.gpaw_engine.job import Job
-from kalloy.workflows.gpaw_engine.kpoints import Mesh
+from kalloy.workflows.gpaw_engine.kpoints import AnyMesh
 from kalloy.workflows.gpaw_engine.relaxation import is_relaxed, relax
 from kalloy.workflows.gpaw_engine.reports import Reports
 from kalloy.workflows.gpaw_engine.states import ElectronicStep, IonicStep
@@ -34,7 +34,7 @@ def run(job: Job) -> None:
 
 
 def _run_self_consistent(job: Job) -> None:
-    assert isinstance(job.kpoints, Mesh)
+    assert isinstance(job.kpoints, AnyMesh)
     settings, stopcar = job.settings, Stopcar(job.folder)
     calculator = Calculator(settings, job.atoms, job.kpoints, job.folder / LOG)
     reports = Reports(job, calculator.electrons)

@@ -15,7 +15,7 @@ from ase.units import GPa
 
 from kalloy.workflows.gpaw_engine.dos import DensityOfStates
 from kalloy.workflows.gpaw_engine.job import Job
-from kalloy.workflows.gpaw_engine.kpoints import Lines, Mesh
+from kalloy.workflows.gpaw_engine.kpoints import GeneratedMesh, Lines, Mesh
 from kalloy.workflows.gpaw_engine.projections import ORBITALS
 from kalloy.workflows.gpaw_engine.setups import dataset
 from kalloy.workflows.gpaw_engine.states import ElectronicStep, Energies, IonicStep, States
@@ -121,6 +121,12 @@ class VasprunWriter:
             for i, n in enumerate(kpoints.divisions):
                 item(file, "   ", f"genvec{i + 1}", tuple((np.eye(3)[i] / n).tolist()))
             item(file, "   ", "shift", tuple((kpoints.offset - np.array(kpoints.shift)).tolist()))
+            file.write("  </generation>\n")
+        elif isinstance(kpoints, GeneratedMesh):
+            file.write('  <generation param="Reciprocal">\n')
+            for i, vector in enumerate(kpoints.vectors.tolist()):
+                item(file, "   ", f"genvec{i + 1}", tuple(vector))
+            item(file, "   ", "shift", kpoints.shift)
             file.write("  </generation>\n")
         elif isinstance(kpoints, Lines):
             file.write('  <generation param="listgenerated">\n')

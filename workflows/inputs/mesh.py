@@ -29,7 +29,7 @@ class Mesh:
 
     @classmethod
     def of(cls, matrix: Integers, halves: Integers) -> Mesh:
-        """Any matrix P of positive volume and any shift, brought to the normal form."""
+        """Any regular matrix P and any shift, brought to the normal form."""
         normal, change = _column_hermite(np.asarray(matrix, np.int64))
         shift = np.asarray(halves, np.int64) @ change % 2
         rows = [(int(a), int(b), int(c)) for a, b, c in normal]
