@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from dataclasses import dataclass
 from pathlib import Path
 
 from kalloy.errors import ParseError
@@ -17,49 +18,132 @@ _NAMES = re.compile(
     r"|(?:job|run|log)\.(?:out|err|log)|.*\.(?:stdout|stderr))(?:\.gz|\.bz2|\.xz)?"
 )
 
-# Utterances of schedulers, system, MPI and VASP, and what they mean. The scheduler's word comes first: it is the
-# cause, the rest its consequence.
-CAUSES: tuple[tuple[str, str], ...] = (
+# Utterances of schedulers, system, MPI and VASP, their kind and what they mean. The scheduler's word comes first: it is
+# the cause, the rest its consequence.
+CAUSES: tuple[tuple[str, str, str], ...] = (
     (
         r"DUE TO TIME LIMIT|walltime \d+ exceeded|exceeded (?:hard )?wallclock|TERM_RUNLIMIT|job killed: walltime",
+        "walltime",
         "the time limit",
     ),
-    (r"oom[-_ ]kill|Out Of Memory|TERM_MEMLIMIT|exceeded memory limit|mem \d+\S* exceeded", "lack of memory"),
-    (r"DUE TO PREEMPTION|DUE TO NODE FAILURE", "the scheduler (preemption or a failed node)"),
-    (r"CANCELLED AT|scancel|TERM_OWNER", "somebody who cancelled the job"),
-    (r"No space left on device|Disk quota exceeded", "a full disk"),
-    (r"VERY BAD NEWS! internal error in subroutine\s+(\w+)", "VASP: internal error in a symmetry routine"),
-    (r"ZBRENT: fatal error", "VASP: ZBRENT, bracketing the line minimum"),
-    (r"BRMIX: very serious problems", "VASP: BRMIX, charge density of the wrong number of electrons"),
-    (r"EDDDAV: Call to \w+ failed|Error EDDDAV", "VASP: EDDDAV, diagonalisation"),
-    (r"EDDRMM: call to \w+ (?:returned|failed)", "VASP: EDDRMM, diagonalisation"),
-    (r"LAPACK: Routine \w+ failed|\w*POTRF failed", "VASP: LAPACK failed"),
-    (r"Sub-Space-Matrix is not hermitian", "VASP: sub-space matrix not hermitian"),
-    (r"I REFUSE TO CONTINUE WITH THIS SICK JOB", "VASP: it refused to go on"),
-    (r"segmentation fault|SIGSEGV|severe \(174\)", "a segmentation fault"),
-    (r"Bus error|SIGBUS", "a bus error"),
-    (r"forrtl: severe \((\d+)\)", "a Fortran run-time error"),
-    (r"MPI_ABORT|MPI_Abort", "an MPI abort"),
-    (r"SIGTERM|signal 15|signal 9 \(Killed\)|SIGKILL", "a signal from outside"),
+    (
+        r"oom[-_ ]kill|Out Of Memory|TERM_MEMLIMIT|exceeded memory limit|mem \d+\S* exceeded|std::bad_alloc|MemoryError"
+        r"|insufficient virtual memory|(?:can ?not|failed to|unable to) allocate memory"
+        r"|Allocation would exceed memory limit|ERROR: allocation|virtual memory exhausted",
+        "memory",
+        "lack of memory",
+    ),
+    (r"DUE TO NODE FAILURE|DUE TO PREEMPTION", "node", "the scheduler (preemption or a failed node)"),
+    (r"CANCELLED AT|scancel|TERM_OWNER", "cancelled", "somebody who cancelled the job"),
+    (r"No space left on device|Disk quota exceeded|File too large", "quota", "a full disk"),
+    (
+        r"Input/output error|Remote I/O error|Stale (?:NFS )?file handle|Transport endpoint is not connected",
+        "node",
+        "the node's file system",
+    ),
+    (
+        r"ORTE has lost communication|lost connection to|Transport retry count exceeded|(?:Connection|connection) "
+        r"(?:refused|reset by peer|timed out)|No route to host|ibv_\w+.*fail|UCX\s+ERROR|psm2?_ep_open|openib BTL",
+        "node",
+        "the network between the nodes",
+    ),
+    (
+        r"MPI_Init\w* failed|PMI\w*_Init (?:returned|failed)|PMIX ERROR|Fatal error in P?MPI_Init"
+        r"|srun: error: (?:Task launch|Unable to create step|Node)|daemon.*(?:died unexpectedly|failed to start)"
+        r"|ORTE was unable to reliably start|munge.*(?:error|fail)",
+        "node",
+        "MPI, which could not start",
+    ),
+    (r"CUDA error|cuInit|hwloc.*fail|Machine Check|uncorrectable ECC", "node", "the node's hardware"),
+    (
+        r"error while loading shared libraries.*|command not found|Exec format error|cannot open shared object file.*",
+        "engine",
+        "the engine's program cannot start here: are its modules loaded in the job script?",
+    ),
+    (r"VERY BAD NEWS! internal error in subroutine\s+(\w+)", "engine", "VASP: internal error in a symmetry routine"),
+    (r"ZBRENT: fatal (?:error|internal)", "engine", "VASP: ZBRENT, bracketing the line minimum"),
+    (
+        r"BRMIX: very serious problems",
+        "engine",
+        "VASP: BRMIX, charge density of the wrong number of electrons",
+    ),
+    (r"EDDDAV: Call to \w+ failed|Error EDDDAV", "engine", "VASP: EDDDAV, diagonalisation"),
+    (r"EDDRMM: call to \w+ (?:returned|failed)", "engine", "VASP: EDDRMM, diagonalisation"),
+    (r"E?DDIAG: ?[Cc]all to \w+", "engine", "VASP: EDDIAG, diagonalisation"),
+    (r"subspace rotation P[SD]SYEVX", "engine", "VASP: ScaLAPACK, diagonalisation"),
+    (r"EDWAV: internal error", "engine", "VASP: EDWAV, the gradient of the orbitals"),
+    (r"BRIONS problems: POTIM", "engine", "VASP: BRIONS, the step of the ions"),
+    (r"SBESSELITER|RSPHER|REAL_OPT(?:LAY)?: internal", "engine", "VASP: projectors in real space"),
+    (r"POSMAP|RHOSYG|SGRCON|PRICELV?|group operation missing|Inconsistent Bravais", "engine", "VASP: symmetry"),
+    (
+        r"rotation matrix was not found|Found some non-integer element in rotation matrix|unable to match k-point"
+        r"|Fatal error detecting k-mesh|HNFORM|not all point group operations|belong to different class of lattices",
+        "engine",
+        "VASP: symmetry of the k-mesh",
+    ),
+    (r"Tetrahedron method fails|BZINTS|TETIRR|DENTET", "engine", "VASP: tetrahedra, too few k-points"),
+    (r"TOO FEW BANDS|number of bands is not sufficient", "engine", "VASP: NBANDS is too low"),
+    (r"triple product of the basis vectors", "engine", "VASP: a left-handed cell"),
+    (r"Error reading item|Error code was IERR", "engine", "VASP: an INCAR tag it cannot read"),
+    (r"while reading (?:plane|WAVECAR)", "engine", "VASP: a WAVECAR of other settings"),
+    (r"charge density could not be read from file CHGCAR", "engine", "VASP: no CHGCAR that fits"),
+    (r"POTCAR.*(?:incompatible|not consistent)|number of ions on POTCAR", "engine", "VASP: POTCAR does not fit"),
+    (r"SET_CORE_WF", "engine", "VASP: POTCAR of an old release"),
+    (r"Harris functional dynamics is a good joke", "engine", "VASP: ICHARG above 9 in a spin-polarised relaxation"),
+    (r"LAPACK: Routine \w+ failed|\w*POTRF failed|ZPOTRF ZTRTRI", "engine", "VASP: LAPACK failed"),
+    (r"Sub-Space-Matrix is not hermitian", "engine", "VASP: sub-space matrix not hermitian"),
+    (r"I REFUSE TO CONTINUE WITH THIS SICK JOB", "engine", "VASP: it refused to go on"),
+    (r"segmentation fault|SIGSEGV|severe \(174\)", "engine", "a segmentation fault"),
+    (r"Bus error|SIGBUS", "node", "a bus error"),
+    (r"forrtl: severe \((\d+)\)", "engine", "a Fortran run-time error"),
+    (r"MPI_ABORT|MPI_Abort", "engine", "an MPI abort"),
+    (r"signal 9 \(Killed\)|SIGKILL", "memory", "a signal from outside (SIGKILL: most often lack of memory)"),
+    (r"SIGTERM|signal 15", "node", "a signal from outside"),
 )
-_COMPILED = tuple((re.compile(pattern, re.IGNORECASE), cause) for pattern, cause in CAUSES)
+_COMPILED = tuple((re.compile(pattern, re.IGNORECASE), kind, words) for pattern, kind, words in CAUSES)
 _BOX_ART = re.compile(r"^[\s|#EROW+!A-]*$")
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What the files around a calculation say ended it."""
+
+    kind: str
+    """``walltime``, ``memory``, ``node``, ``quota``, ``cancelled`` or ``engine``."""
+    words: str
+    """What that means."""
+    line: str
+    """As the file says it: what one would search for."""
+    file: str
+    """Its name."""
 
 
 def find_cause(folder: Path) -> str | None:
     """What the files in a calculation's folder say ended it, with the file that says so; None where none does."""
-    said: list[tuple[int, str]] = []
+    ending = find_ending(folder)
+    return f"{ending.words} (says {ending.file})" if ending else None
+
+
+def find_ending(folder: Path) -> Ending | None:
+    """The same, with its kind and the very line."""
+    said: list[tuple[int, Ending]] = []
     for file in sorted(p for p in folder.iterdir() if p.is_file() and _NAMES.fullmatch(p.name)):
         text = _tail(file)
-        for rank, (pattern, cause) in enumerate(_COMPILED):
-            if pattern.search(text):
-                said.append((rank, f"{cause} (says {file.name})"))
+        for rank, (pattern, kind, words) in enumerate(_COMPILED):
+            if match := pattern.search(text):
+                said.append((rank, Ending(kind, words, _line(text, match.start()), file.name)))
                 break
         else:
-            words = error_box(text)
-            if words is not None:
-                said.append((len(_COMPILED), f"{words} (says {file.name})"))
-    return min(said)[1] if said else None
+            box = error_box(text)
+            if box is not None:
+                said.append((len(_COMPILED), Ending("engine", box, box, file.name)))
+    return min(said, key=lambda item: (item[0], item[1].file))[1] if said else None
+
+
+def _line(text: str, position: int) -> str:
+    """The line around a position, without the frame of VASP's boxes."""
+    start = text.rfind("\n", 0, position) + 1
+    return text[start:].partition("\n")[0].strip(" |*\r")[:200]
 
 
 def _tail(file: Path) -> str:

@@ -5,8 +5,14 @@ bands are two cosines with a gap. It calls itself ``standin`` in vasprun.xml. En
 
 STANDIN_SECONDS   pause per ionic step (default 0)
 STANDIN_LOG       a file to which it appends the folder and "start" or "end": what ran, and how often
+STANDIN_STEPS     ionic steps that a relaxation needs (default 3)
 STANDIN_FAIL      a member/stage (``K1/c1/static``) whose run dies with a message
+STANDIN_SAYS      what it says then, on its standard output as VASP does (default: a message on stderr)
+STANDIN_CURE      a line of INCAR (``ALGO = All``) with which it does not fail
+STANDIN_SIGNAL    the number of the signal that it dies of
 STANDIN_UNCONVERGED  a member/stage whose forces stay above EDIFFG
+
+Like VASP it looks for STOPCAR: LSTOP ends it in order after an ionic step, LABORT at once without results.
 """
 
 import os
@@ -55,25 +61,56 @@ def main() -> None:
     if incar.get("ICHARG") == 11 and not Path("gpaw.gpw").is_file():
         sys.exit("stand-in: ICHARG=11 and no gpaw.gpw")
     if name == os.environ.get("STANDIN_FAIL"):
-        sys.exit("stand-in: told to fail")
+        fail()
+    needed = int(os.environ.get("STANDIN_STEPS", 3))
+    stopped = False
     stuck = name == os.environ.get("STANDIN_UNCONVERGED")
     steps = []
-    for step in range(min(int(incar["NSW"]), 3) if incar["NSW"] else 1):
-        time.sleep(float(os.environ.get("STANDIN_SECONDS", 0)))
+    for step in range(min(int(incar["NSW"]), needed) if incar["NSW"] else 1):
+        electrons(float(os.environ.get("STANDIN_SECONDS", 0)))
         if incar["NSW"]:
             structure = replace(structure, lattice=structure.lattice * 0.995 ** (1 / 3))
-        force = 0.0 if (step == 2 and not stuck) or not incar["NSW"] else 0.5
+        force = 0.0 if (step == needed - 1 and not stuck) or not incar["NSW"] else 0.5
         steps.append((structure, energy(structure), force))
         write_contcar(structure)
         with Path("OSZICAR").open("a") as file:
             file.write("DAV:   1    -0.1E+01   -0.1E+01   -0.1E+01     1   0.1E-01\n")
             file.write(f"{step + 1:4d} F= {energy(structure):.8E} E0= {energy(structure):.8E} d E =0.0\n")
+        if stopped := asks("LSTOP"):
+            break
     if incar.get("LCHARG"):
         Path("gpaw.gpw").write_text("the stand-in's charge density")
     incar["NSW"] = len(steps) if stuck else incar["NSW"]
-    Path("OUTCAR").write_text(" stand-in\n")
+    Path("OUTCAR").write_text(" soft stop encountered!  aborting job ...\n" if stopped else " stand-in\n")
     Path("vasprun.xml").write_text(vasprun(incar, kpoints, steps))
     log(f"end {name}/{here.name}")
+
+
+def fail() -> None:
+    """Die as the environment says, unless INCAR holds the cure."""
+    cure = os.environ.get("STANDIN_CURE")
+    if cure and cure.split() in [line.split() for line in Path("INCAR").read_text().splitlines()]:
+        return
+    if words := os.environ.get("STANDIN_SAYS"):
+        print(words, flush=True)
+    if number := os.environ.get("STANDIN_SIGNAL"):
+        os.kill(os.getpid(), int(number))
+    sys.exit(1 if words else "stand-in: told to fail")
+
+
+def electrons(seconds: float) -> None:
+    """The electronic steps of one ionic step."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        time.sleep(min(left, 0.05))
+        if asks("LABORT"):
+            Path("OUTCAR").write_text(" hard stop encountered!  aborting job ...\n")
+            sys.exit()
+
+
+def asks(tag: str) -> bool:
+    """Whether STOPCAR asks for an end."""
+    return Path("STOPCAR").is_file() and f"{tag} = .TRUE." in Path("STOPCAR").read_text()
 
 
 def read_incar() -> Incar:

@@ -47,6 +47,12 @@ def complete(attempt: Attempt) -> None:
     write_json(attempt.folder / TAKEN, {"schema": 1, "completed": now(), "taken": taken})
 
 
+def require_parents(attempt: Attempt) -> None:
+    """Raise `CampaignError` where a parent is not done, before anything of the attempt is touched."""
+    for parent in attempt.written["parents"]:
+        finished_parent(attempt, parent["member"], parent["stage"])
+
+
 def finished_parent(attempt: Attempt, member: str, stage: str) -> Attempt:
     """The newest attempt of a parent calculation that is done, of this member or of another."""
     own: str = attempt.written["member"]

@@ -14,6 +14,7 @@ from kalloy.workflows.attempt import WRITTEN, Attempt, attempts, now
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.files import hash_of, write_json, write_text
 from kalloy.workflows.inputs import incar, potcar
+from kalloy.workflows.inputs.contcar import is_whole
 from kalloy.workflows.inputs.kpoints import kpoints_files, mesh_of, mesh_warnings
 from kalloy.workflows.inputs.member_mesh import member_mesh
 from kalloy.workflows.inputs.mesh import Mesh
@@ -154,23 +155,13 @@ def _relaxed_so_far(after: Attempt, member: Member) -> Crystal | None:
     from pymatgen.io.vasp.inputs import Poscar
 
     path = after.folder / "CONTCAR"
-    if not path.is_file() or not _is_whole(path.read_text(encoding="utf-8", errors="replace"), len(member.crystal)):
+    if not path.is_file() or not is_whole(path.read_text(encoding="utf-8", errors="replace"), len(member.crystal)):
         return None
     try:
         crystal = Crystal.from_pymatgen(Poscar.from_file(path, check_for_potcar=False).structure)
     except (ValueError, IndexError):  # cut off in the middle of a line
         return None
     return crystal if crystal.species == member.crystal.species else None
-
-
-def _is_whole(contcar: str, atoms: int) -> bool:
-    """Whether the last position was written to its end: as many decimals as the first, and a line's end after it."""
-    lines = contcar.splitlines()
-    positions = lines[8 : 8 + atoms]
-    if len(positions) < atoms or not all(len(line.split()) >= 3 for line in positions):
-        return False
-    decimals = {len(word.partition(".")[2]) for line in positions for word in line.split()[:3]}
-    return len(decimals) == 1 and contcar.endswith("\n")
 
 
 def poscar_text(crystal: Crystal, comment: str) -> str:

@@ -7,6 +7,7 @@ import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from kalloy.errors import InputError
 from kalloy.workflows.attempt import Attempt, now
@@ -70,12 +71,23 @@ def new_batch(campaign: Campaign, attempts: list[Attempt], command: str) -> Batc
     return Batch(folder, tuple(attempts))
 
 
-def attempt_of(manifest: Path, index: int) -> tuple[Attempt, str]:
-    """The attempt that a manifest gives to an array index, and how its engine is started."""
+def attempts_of(manifest: Path, index: int) -> tuple[list[Attempt], dict[str, Any]]:
+    """The attempts that a manifest gives to an array index, in the order in which its job runs them.
+
+    Returns
+    -------
+    The attempts, and the manifest: ``command`` is how their engine is started, ``scheduler`` who runs the job.
+    """
     if not manifest.is_file():
         raise InputError(f"no manifest '{manifest}'", mend="name a batch's manifest.json")
-    record = read_json(manifest)
+    record: dict[str, Any] = read_json(manifest)
     listed = record["attempts"]
     if not 0 <= index < len(listed):
         raise InputError(f"index {index} is not in the manifest's 0–{len(listed) - 1}", where=str(manifest))
-    return Attempt(manifest.absolute().parent.parent.parent / listed[index]), record["command"]
+    root = manifest.absolute().parent.parent.parent
+    return [Attempt(root / name) for name in _flat(listed[index])], record
+
+
+def _flat(entry: str | list[Any]) -> list[str]:
+    """One attempt, a configuration's list of them, or (packed) several such lists one after another."""
+    return [entry] if isinstance(entry, str) else [name for part in entry for name in _flat(part)]

@@ -10,7 +10,7 @@ from typing import Protocol
 from kalloy.errors import EngineError, VaspInputError
 from kalloy.workflows.attempt import Attempt, State, is_elsewhere
 from kalloy.workflows.campaign import Campaign
-from kalloy.workflows.execution.runner import engine_command
+from kalloy.workflows.execution.engine import engine_command
 from kalloy.workflows.index import Index
 from kalloy.workflows.inputs.potcar import has_library, has_only_spec
 from kalloy.workflows.inputs.writing import asked_inputs, write_attempt
