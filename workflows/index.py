@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS results (
 CREATE TABLE IF NOT EXISTS settings (hash TEXT PRIMARY KEY, effective TEXT NOT NULL);
 PRAGMA user_version = {_FORM};
 """
-_COLUMNS = ("member", "usable", *FIGURES, "lattice", "settings")
+_COLUMNS = ("member", "attempt", "usable", *FIGURES, "lattice", "settings")
 
 
 class Index:
@@ -105,11 +105,11 @@ def store(connection: sqlite3.Connection, result: CampaignResult, source: str) -
     ----------
     source : which attempt it was read from, and by which version of kalloy.
     """
-    usable, figures, lattice, settings = row_of(result)
+    attempt, usable, figures, lattice, settings = row_of(result)
     named = sha256(settings.encode()).hexdigest()[:16]
     connection.execute("INSERT OR IGNORE INTO settings VALUES (?, ?)", (named, settings))
     text = json.dumps(result.to_json())
-    row = (result.member, result.stage.value, result.attempt, source, text, usable, *figures, lattice, named)
+    row = (result.member, result.stage.value, attempt, source, text, usable, *figures, lattice, named)
     connection.execute(f"INSERT OR REPLACE INTO results VALUES ({', '.join('?' * len(row))})", row)
 
 
@@ -164,5 +164,5 @@ class IndexedResults(Mapping[tuple[str, Stage], CampaignResult]):
             rows = connection.execute(f"SELECT {', '.join(_COLUMNS)} FROM results WHERE stage = ?", (stage.value,))
             listed = {row[0]: row for row in rows}
         mine = [listed[m] for m, s in self._known if s is stage and m in listed]
-        last = 2 + len(FIGURES)
-        return assemble((r[0], bool(r[1]), r[2:last], r[last], texts[r[last + 1]]) for r in mine)
+        last = 3 + len(FIGURES)
+        return assemble((r[0], r[1], bool(r[2]), r[3:last], r[last], texts[r[last + 1]]) for r in mine)

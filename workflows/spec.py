@@ -102,13 +102,26 @@ class On(Table):
     """The configurations that ``[prescreen]`` keeps."""
     lowest: int = Field(default=0, ge=0)
     """How many configurations of lowest energy *of each content*, by the static energies of the earlier steps."""
+    within_meV: float | None = Field(default=None, ge=0)
+    """Every configuration within so much of the lowest of its content: meV per formula unit of the host."""
+    weight: float | None = Field(default=None, gt=0, le=1)
+    """The fewest configurations of each content that carry this part of its Boltzmann weight at ``temperature``."""
+    temperature: float | None = Field(default=None, gt=0)
+    """K, for ``weight``."""
     members: list[str] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _somebody(self) -> On:
-        if not (self.host or self.references or self.prescreened or self.lowest or self.members):
+        if (self.weight is None) != (self.temperature is None):
+            raise ValueError("weight and temperature go together: weight = 0.95, temperature = 300")
+        if not (self.host or self.references or self.prescreened or self.needs_energies or self.members):
             raise ValueError('is nobody: say host = true, lowest = 1, members = ["K1/c1"], or on = "all"')
         return self
+
+    @property
+    def needs_energies(self) -> bool:
+        """Whether the choice rests on static energies."""
+        return self.lowest > 0 or self.within_meV is not None or self.weight is not None
 
 
 class StepTable(Table):
@@ -188,7 +201,11 @@ class Spec(Table):
         """Whom a step is for must have had the parent stages in an earlier one."""
         for number, table in enumerate(self.written, 1):
             earlier = [(t.on, stage) for t in self.written[: number - 1] for stage in t.stages]
-            if isinstance(table.on, On) and table.on.lowest and Stage.STATIC not in [stage for _, stage in earlier]:
+            if (
+                isinstance(table.on, On)
+                and table.on.needs_energies
+                and Stage.STATIC not in [stage for _, stage in earlier]
+            ):
                 raise ValueError(f"step {number} cannot choose the lowest: nothing has a static energy yet")
             for parent in {p for stage in table.stages for p in stage.parents if p not in table.stages}:
                 for on in [on for on, stage in earlier if stage is parent]:
@@ -253,9 +270,21 @@ def _left_out(on: On | str, earlier: On | str) -> str | None:
         return "the host"
     if on.prescreened and not earlier.prescreened:
         return "what the prescreen keeps"
-    if on.lowest > earlier.lowest and not earlier.prescreened:
-        return f"the {on.lowest} lowest"
+    if on.needs_energies and not earlier.prescreened and (who := _beyond(on, earlier)) is not None:
+        return who
     return next((m for m in on.members if m not in earlier.members and not (m == "host" and earlier.host)), None)
+
+
+def _beyond(on: On, earlier: On) -> str | None:
+    """Whom the energies may name that an earlier step's rules need not have named, in words."""
+    # The lowest one lies in every window; by weight it need not be among the heaviest.
+    if on.lowest > max(earlier.lowest, int(earlier.within_meV is not None)):
+        return f"the {on.lowest} lowest"
+    if on.within_meV is not None and (earlier.within_meV is None or on.within_meV > earlier.within_meV):
+        return f"all within {on.within_meV:g} meV"
+    if on.weight is not None and (on.temperature != earlier.temperature or on.weight > (earlier.weight or 0)):
+        return f"{on.weight:g} of the Boltzmann weight"
+    return None
 
 
 def _is_for_host(on: On | str) -> bool:

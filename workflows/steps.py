@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.members import Kind
 from kalloy.workflows.prescreen.choice import choice, kept
 from kalloy.workflows.recipes import recipes
+from kalloy.workflows.screening.choice import chosen, remarks
 from kalloy.workflows.screening.ranking import Ranking, rank
 from kalloy.workflows.spec import On, StepTable
 from kalloy.workflows.spec_members import DerivedStep
@@ -63,12 +65,13 @@ def selected(campaign: Campaign, step: int) -> Selection | None:
     )
 
 
-def select(campaign: Campaign, step: int, *, allow_missing: bool = False) -> Selection:
+def select(campaign: Campaign, step: int, *, allow_missing: bool = False, allowed: Iterable[str] = ()) -> Selection:
     """Make a step's selection, or return the one on record.
 
     Parameters
     ----------
     allow_missing : choose among what is done although other calculations of the earlier step are not; goes on record.
+    allowed : settings whose difference the user takes on; goes on record.
 
     Raises
     ------
@@ -79,7 +82,7 @@ def select(campaign: Campaign, step: int, *, allow_missing: bool = False) -> Sel
     rule = _rule(campaign, table)
     owner = table.path_of if isinstance(table, StepTable) else None
     if (made := selected(campaign, step)) is not None:
-        if made.rule != rule:
+        if _said(made.rule) != _said(rule):
             raise CampaignError(
                 f"step {step} was selected by another rule than kalloy.toml now has",
                 where=str(selection_file(campaign, step)),
@@ -93,9 +96,11 @@ def select(campaign: Campaign, step: int, *, allow_missing: bool = False) -> Sel
             f"({', '.join(missing[:4])}{', …' if len(missing) > 4 else ''})",
             mend="run the campaign until they are, or choose without them: kalloy select --allow-missing",
         )
-    ranking = _ranking(campaign) if _needs_energies(campaign, table) else None
+    ranking = _ranking(campaign, allowed) if _needs_energies(campaign, table) else None
     derived, notes = recipes(campaign, table.on, ranking) if isinstance(table, DerivedStep) else ([], [])
     members = [r["label"] for r in derived] if isinstance(table, DerivedStep) else _members(campaign, table, ranking)
+    if ranking and isinstance(table.on, On):
+        notes = [*notes, *remarks(ranking, table.on)]
     record = {
         "schema": 1,
         "step": step,
@@ -103,7 +108,8 @@ def select(campaign: Campaign, step: int, *, allow_missing: bool = False) -> Sel
         "rule": rule,
         "made": now(),
         "missing": missing,
-        "inputs": [r.to_json() for r in ranking.rows] if ranking else [],
+        "inputs": ranking.record() if ranking else [],
+        "allowed": sorted({line for a in ranking.agreement for line in a.doubts()}) if ranking else [],
         "prescreen": choice(campaign) if _is_prescreened(table) else None,
         "members": members,
         "derived": derived,
@@ -143,6 +149,11 @@ def _rule(campaign: Campaign, table: StepTable | DerivedStep) -> dict[str, Any]:
     return rule | ({"prescreen": campaign.spec.prescreen.model_dump()} if _is_prescreened(table) else {})
 
 
+def _said(rule: dict[str, Any]) -> dict[str, Any]:
+    """A rule without what it leaves at nothing: a key that came to kalloy later does not change an older record."""
+    return {key: value for key, value in rule.items() if value not in (None, False, 0, [])}
+
+
 def _is_prescreened(table: StepTable | DerivedStep) -> bool:
     return isinstance(table.on, On) and table.on.prescreened
 
@@ -151,17 +162,17 @@ def _needs_energies(campaign: Campaign, table: StepTable | DerivedStep) -> bool:
     """For the choice of the lowest, and for the band path, which is the winner's unless somebody else is named."""
     if isinstance(table, DerivedStep):
         return table.on.needs_energies
-    return (isinstance(table.on, On) and table.on.lowest > 0) or (_has_lines(campaign, table) and not table.path_of)
+    return (isinstance(table.on, On) and table.on.needs_energies) or (_has_lines(campaign, table) and not table.path_of)
 
 
 def _has_lines(campaign: Campaign, table: StepTable | DerivedStep) -> bool:
     return any(isinstance(campaign.preset.kpoints[stage], LineSettings) for stage in table.stages)
 
 
-def _ranking(campaign: Campaign) -> Ranking:
+def _ranking(campaign: Campaign, allowed: Iterable[str]) -> Ranking:
     index = Index(campaign)
     index.collect()
-    return rank(campaign, index.results())
+    return rank(campaign, index.results(), allowed=allowed)
 
 
 def _members(campaign: Campaign, table: StepTable, ranking: Ranking | None) -> list[str]:
@@ -171,10 +182,9 @@ def _members(campaign: Campaign, table: StepTable, ranking: Ranking | None) -> l
         left_out = references if _has_lines(campaign, table) else []
         return [m.label for m in campaign.members.values() if not m.kind.is_derived and m.label not in left_out]
     named = [campaign.member(label).label for label in table.on.members]
-    lowest = ranking.lowest(table.on.lowest) if ranking else []
     prescreened = kept(campaign) if table.on.prescreened else []
-    chosen = prescreened + lowest
-    return list(dict.fromkeys([HOST] * table.on.host + chosen + named + references * table.on.references))
+    by_rule = prescreened + (chosen(ranking, table.on) if ranking else [])
+    return list(dict.fromkeys([HOST] * table.on.host + by_rule + named + references * table.on.references))
 
 
 def _winner(campaign: Campaign, members: list[str], ranking: Ranking | None) -> str:

@@ -11,10 +11,11 @@ import re
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from kalloy.errors import AgreementError, InputError, nearest
 from kalloy.workflows.results import COMPARED, SETTING_NAMES, CampaignResult
@@ -28,7 +29,7 @@ OF_THE_COMPOSITION = frozenset({"NELECT", "atoms"})
 OF_THE_PHASE = OF_THE_COMPOSITION | {"k-mesh", "ISMEAR", "SIGMA (eV)", "ISYM", "EDIFFG"}
 """What each phase may have its own of in a mixing or an exchange energy."""
 COARSER = 1.1
-"""How much wider apart a reference phase's k-points may be than the host's, along its worst direction."""
+"""How much wider apart a reference phase's k-points may be than the host's, on average."""
 
 
 @dataclass(frozen=True)
@@ -134,23 +135,26 @@ def parse_allowed(names: Iterable[str]) -> frozenset[str]:
 
 
 def mesh_spacing(settings: Mapping[str, Any], lattice: ArrayLike) -> float | None:
-    """The widest distance between neighbouring k-points along a reciprocal vector, 1/Å with 2π.
+    """The mean distance between neighbouring k-points, 1/Å with 2π: the cube root of the zone's volume for each.
 
     Parameters
     ----------
-    settings : effective ones; their ``k-mesh`` is ``Gamma 4x4x3``.
+    settings : effective ones; their ``k-mesh`` is ``Gamma 4x4x3``, or names its number of points.
     lattice : shape (3, 3), Å.
 
     Returns
     -------
-    None for a list of points, which has no divisions.
+    None for a list of points, of which nobody says how many symmetry left out.
     """
-    match = re.search(r"(\d+)x(\d+)x(\d+)$", str(settings.get("k-mesh")))
-    cell: NDArray[np.float64] = np.asarray(lattice, np.float64)
-    if match is None or not np.isfinite(cell).all():
+    mesh = str(settings.get("k-mesh"))
+    volume = float(abs(np.linalg.det(np.asarray(lattice, np.float64))))
+    if divisions := re.search(r"(\d+)x(\d+)x(\d+)$", mesh):
+        points = prod(int(n) for n in divisions.groups())
+    elif generated := re.match(r"generated (\d+) points", mesh):
+        points = int(generated[1])
+    else:
         return None
-    lengths = 2 * np.pi * np.linalg.norm(np.linalg.inv(cell), axis=0)
-    return float((lengths / np.array([int(n) for n in match.groups()])).max())
+    return 2 * np.pi / (volume * points) ** (1 / 3) if np.isfinite(volume) else None
 
 
 def coarser_meshes(columns: StageColumns, host: int, others: Iterable[int]) -> Differing:

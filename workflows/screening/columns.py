@@ -27,6 +27,8 @@ class StageColumns:
 
     members: tuple[str, ...]
     """Labels; every column is in their order."""
+    attempts: tuple[str, ...]
+    """Which attempt each result was read from."""
     usable: NDArray[np.bool_]
     """Shape (n,): done, complete and converged by its own criteria."""
     figures: Mapping[str, Floats]
@@ -66,11 +68,11 @@ def columns_of(results: Results, stage: Stage) -> StageColumns:
     return assemble((r.member, *row_of(r)) for r in rows)
 
 
-Row = tuple[bool, tuple[float | None, ...], bytes | None, str]
+Row = tuple[str, bool, tuple[float | None, ...], bytes | None, str]
 
 
 def row_of(result: CampaignResult) -> Row:
-    """What a result puts into the columns: usable, figures, the lattice's bytes, settings as JSON."""
+    """What a result puts into the columns: attempt, usable, figures, the lattice's bytes, settings as JSON."""
     parsed = result.parsed or {}
     figures = (
         result.energy_eV,
@@ -81,22 +83,23 @@ def row_of(result: CampaignResult) -> Row:
         result.largest_stress_kB,
     )
     lattice = np.array(result.lattice_A, "<f8").tobytes() if result.lattice_A else None
-    return result.is_usable, figures, lattice, json.dumps(result.settings, sort_keys=True)
+    return result.attempt, result.is_usable, figures, lattice, json.dumps(result.settings, sort_keys=True)
 
 
 _NO_LATTICE = np.full(9, np.nan, "<f8").tobytes()
 
 
-def assemble(rows: Iterable[tuple[str, bool, tuple[float | None, ...], bytes | None, str]]) -> StageColumns:
+def assemble(rows: Iterable[tuple[str, str, bool, tuple[float | None, ...], bytes | None, str]]) -> StageColumns:
     """Columns from ``(member, *row_of(result))``."""
     listed = list(rows)
-    members, usable, figures, lattices, texts = zip(*listed, strict=True) if listed else ((), (), (), (), ())
+    members, attempts, usable, figures, lattices, texts = zip(*listed, strict=True) if listed else ((),) * 6
     numbers: dict[str, int] = {}
     settings = np.array([numbers.setdefault(text, len(numbers)) for text in texts], np.int64)
     table = np.array(figures, np.float64).reshape(len(members), len(FIGURES))
     raw = b"".join(lattice or _NO_LATTICE for lattice in lattices)
     return StageColumns(
         tuple(members),
+        tuple(attempts),
         np.array(usable, bool),
         {name: table[:, i] for i, name in enumerate(FIGURES)},
         np.frombuffer(raw, "<f8").reshape(len(members), 3, 3),

@@ -73,7 +73,8 @@ class Ranked:
         gap = self.gap
         return {
             "rank": self.rank,
-            "place": self.place or None,
+            "place": self.tie,
+            "tied": self.tied,
             "member": self.member,
             "formula": self.formula,
             "degeneracy": self.degeneracy,

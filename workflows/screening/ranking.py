@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,8 @@ class Order:
     """Shape (n,), eV per cell, rising."""
     degeneracies: Floats
     """Shape (n,)."""
+    attempts: tuple[str, ...]
+    """Of the static stage, one a ranked member: where its energy was read."""
     noise_meV: float | None
     """Per cell: what energies are uncertain by against each other; None where it was not measured."""
 
@@ -94,6 +96,23 @@ class Ranking:
             found += self.rows[start : start + min(count, size)]
             start += size
         return found
+
+    def record(self) -> list[dict[str, Any]]:
+        """What a choice rests on, one entry a ranked configuration: energy, degeneracy and where it was read."""
+        return [
+            {
+                "member": member,
+                "attempt": f"{member}/{Stage.STATIC}/{attempt}",
+                "place": int(tie),
+                "degeneracy": int(g),
+                "energy_eV": float(energy),
+                "relative_meV_per_formula_unit": float(relative) / self.formula_units,
+            }
+            for o in self.orders
+            for member, attempt, tie, g, energy, relative in zip(
+                o.members, o.attempts, o.ties, o.degeneracies, o.energies, o.relative_meV, strict=True
+            )
+        ]
 
     @property
     def ranked(self) -> int:
@@ -170,7 +189,8 @@ def _order(content: str, members: list[Member], statics: StageColumns, noise_meV
     usable = statics.rows(m.label for m in members)
     energies = statics.figures["energy_eV"][usable]
     by_energy = np.argsort(energies, kind="stable")  # of equal ones the first enumerated
-    labels = [statics.members[i] for i in usable[by_energy]]
+    rows = usable[by_energy]
+    labels = [statics.members[i] for i in rows]
     has = set(labels)
     degeneracy = {m.label: m.degeneracy for m in members}
     return Order(
@@ -179,6 +199,7 @@ def _order(content: str, members: list[Member], statics: StageColumns, noise_meV
         tuple(m.label for m in members if m.label not in has),
         energies[by_energy],
         np.array([degeneracy[label] for label in labels], np.float64),
+        tuple(statics.attempts[i] for i in rows),
         noise_meV,
     )
 
@@ -208,6 +229,11 @@ class _Rows(Sequence[Ranked]):
         if index not in self._made:
             self._made[index] = self._make(*self._places[index])
         return self._made[index]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
 
     def __iter__(self) -> Iterator[Ranked]:
         return (self[i] for i in range(len(self)))
