@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from kalloy.errors import InputError
 from kalloy.structures.crystal import Crystal
 from kalloy.structures.host import load_host
 from kalloy.workflows.inputs.equivalence import equivalent_mesh
+from kalloy.workflows.inputs.expected import expected_points, mesh_from
 from kalloy.workflows.inputs.kpoints import generating_text, host_mesh, mesh_text, mesh_warnings
 from kalloy.workflows.inputs.mesh import Mesh, Row, Style
 from kalloy.workflows.inputs.preset import LineSettings, MeshSettings, load_preset
@@ -275,6 +277,19 @@ def test_meshes_that_say_too_little_or_too_much(raw: dict[str, Any], complaint: 
         MeshSettings.model_validate(raw)
 
 
+def test_the_manual_shows_what_is_written() -> None:
+    """docs/inputs.md: its presets are valid, and the file in it is the one that comes out."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "inputs.md").read_text()
+    shown = [yaml.safe_load(block)["kpoints"] for block in re.findall(r"```yaml\n(kpoints:.*?)```", page, re.DOTALL)]
+    assert len(shown) == 2
+    for settings_ in (s for block in shown for s in block.values()):
+        kind = LineSettings if "line_points" in settings_ else MeshSettings
+        kind.model_validate(settings_)
+    primitive = load_host("Cs4PbBr6", cell="primitive").crystal
+    asked = MeshSettings(mesh=(4, 4, 3), style="Monkhorst-Pack", of="conventional")
+    assert f"```\n{_kpoints(asked, primitive, 'paper: relax')}```" in page
+
+
 def _by_the_engine(folder: Path, text: str) -> Array:
     from kalloy.workflows.gpaw_engine.kpoints import GeneratedMesh, read_kpoints
     from kalloy.workflows.gpaw_engine.kpoints import Mesh as EngineMesh
@@ -444,3 +459,39 @@ def test_symmetry_tags_decide() -> None:
     one_up = [2.0 * (i == off_the_axis) for i in range(len(host))]
     assert count(ISPIN=2, MAGMOM=one_up) > count(ISPIN=2)
     assert count(ISPIN=1, MAGMOM=one_up) == count()
+
+
+# -- what a KPOINTS file costs -----------------------------------------------------------------
+
+
+@settings(max_examples=40, deadline=None)
+@given(_lattices(), _matrices(-2, 2, 12), st.tuples(*[st.integers(0, 1)] * 3))
+def test_every_mesh_is_read_back_from_its_file(lattice: Array, matrix: NDArray[np.int64], halves: Row) -> None:
+    cell = Crystal(lattice, ("Si",), np.zeros((1, 3)))
+    mesh = Mesh.of(matrix, np.array(halves))
+    assert mesh_from(Kpoints.from_str(mesh_text(mesh, cell, "any")), cell) == mesh
+
+
+def test_other_shifts_are_not_guessed() -> None:
+    cell = Crystal(np.eye(3) * 4, ("Si",), np.zeros((1, 3)))
+    third = Kpoints.gamma_automatic((2, 2, 2), shift=(1 / 3, 0, 0))
+    assert mesh_from(third, cell) is None
+    assert expected_points(third, cell, {}) is None
+
+
+@pytest.mark.parametrize(
+    "case", ["custodian_K4Sn4O6_fullset", "quacc_Na12Pd4_45MB_spin", "pmg_kpoints_opt_Si8", "sumo_OsO2_metal_band"]
+)
+def test_expected_points_of_real_kpoints_files(shared: Path, case: str) -> None:
+    """KPOINTS as its user wrote it, structure and effective tags from vasprun.xml: as many points as VASP computed."""
+    from kalloy.parsers.result import read_result
+
+    folder = shared / "vasp" / case
+    run = read_result(folder).vasprun
+    assert run is not None
+    assert run.kpoints is not None
+    tags = {k: list(v) if isinstance(v, tuple) else v for k, v in run.parameters.items()}
+    crystal = run.steps[0].crystal
+    assert crystal is not None
+    kpoints = Kpoints.from_file(folder / "KPOINTS")
+    assert expected_points(kpoints, crystal, tags) == len(run.kpoints.weights)

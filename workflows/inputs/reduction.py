@@ -66,7 +66,8 @@ class SymmetryTags:
 
     @classmethod
     def read(cls, tags: Mapping[str, Any], atoms: int) -> SymmetryTags:
-        """From INCAR tags, with VASP's defaults: ISYM 2, 3 for hybrids; without MAGMOM all moments are alike.
+        """From INCAR tags, with VASP's defaults: ISYM 2, 3 for hybrids; without MAGMOM all moments are alike;
+        a SYMPREC of zero, as vasprun.xml prints what is below its last decimal, is the default.
 
         Parameters
         ----------
@@ -76,7 +77,7 @@ class SymmetryTags:
         moments = tags.get("MAGMOM") if tags.get("ISPIN", 1) == 2 and not noncollinear else None
         listed = tuple(float(m) for m in moments) if isinstance(moments, Sequence) and len(moments) == atoms else None
         isym = int(tags.get("ISYM", 3 if tags.get("LHFCALC") else 2))
-        return cls(isym, float(tags.get("SYMPREC", SYMPREC)), listed, noncollinear)
+        return cls(isym, float(tags.get("SYMPREC") or SYMPREC), listed, noncollinear)
 
     @property
     def time_reversal(self) -> bool:
