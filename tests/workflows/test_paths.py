@@ -143,6 +143,14 @@ def test_kpoints_opt_lies_beside_the_mesh() -> None:
     assert files == {"KPOINTS": "own: hse\n0\nGamma\n2 2 2\n", "KPOINTS_OPT": line_text(path, 4)}
 
 
+def test_kpoints_opt_is_vasps_alone(tmp_path: Path) -> None:
+    campaign = _campaign(tmp_path / "c", {"line_points": 3, "as": "kpoints-opt", "mesh": SCF})
+    member = campaign.member("K1/c1")
+    with pytest.raises(InputError, match="KPOINTS_OPT, which is VASP's alone"):
+        write_attempt(campaign, member, Stage.BANDS, path=band_path(member.crystal, "K1/c1"))
+    assert not (tmp_path / "c" / "K1").exists()
+
+
 def test_a_zero_weight_list_is_written_once_the_structure_is_known(tmp_path: Path) -> None:
     campaign = _campaign(tmp_path / "c", {"line_points": 3, "as": "zero-weight", "mesh": SCF})
     member = campaign.member("K1/c2")

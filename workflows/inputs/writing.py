@@ -8,7 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from kalloy.errors import CampaignError
+from kalloy.errors import CampaignError, InputError
 from kalloy.structures.crystal import Crystal
 from kalloy.workflows.attempt import WRITTEN, Attempt, attempts, now
 from kalloy.workflows.campaign import Campaign
@@ -122,7 +122,14 @@ def _kpoints(campaign: Campaign, member: Member, stage: Stage, path: BandPath | 
     if isinstance(settings, LineSettings):
         _required(path, stage).require_same_directions(member.crystal.lattice, member.label)
     mesh, words = _mesh(campaign, member, stage)
-    return kpoints_files(settings, mesh, campaign.host.crystal, path, words)
+    files = kpoints_files(settings, mesh, campaign.host.crystal, path, words)
+    if "KPOINTS_OPT" in files and campaign.spec.calculation.engine != "vasp":
+        raise InputError(
+            f"the preset puts the path of '{stage}' into KPOINTS_OPT, which is VASP's alone",
+            where=f"preset {campaign.preset.name}",
+            mend='say as: line, or engine = "vasp"',
+        )
+    return files
 
 
 def _asked_lines(campaign: Campaign, member: Member, stage: Stage, path: BandPath | None) -> dict[str, Any]:
