@@ -59,9 +59,9 @@ class Attempt:
 
     @property
     def written(self) -> dict[str, Any]:
-        """The record that was written with the inputs."""
+        """The record that was written with the inputs, in today's schema."""
         record: dict[str, Any] = read_json(self.folder / WRITTEN)
-        return record
+        return modernised(record)
 
     @property
     def end(self) -> dict[str, Any] | None:
@@ -97,6 +97,22 @@ class Attempt:
     def finish(self, outcome: Outcome, **details: Any) -> None:
         """Write the end record: the last file of an attempt."""
         write_json(self.folder / END, {"schema": 1, "outcome": outcome, "ended": now(), **details})
+
+
+SCHEMA = 2
+"""Of attempt.json. 1 had parents as a mapping, stage to what is taken, or a list, and no ``program``."""
+
+
+def modernised(record: dict[str, Any]) -> dict[str, Any]:
+    """A record of any schema as one of today's: what an older one does not say is filled with what it meant."""
+    if record.get("schema") != 1:
+        return record
+    parents = record["parents"]
+    if isinstance(parents, dict):
+        parents = [{"member": record["member"], "stage": s, "takes": takes} for s, takes in parents.items()]
+    program = "gpaw" if record["engine"] == "gpaw" else "std"
+    unsaid = {"program": program, "nbands": None, "charge_density": "copy", "relax_restarts": None}
+    return {**unsaid, **record, "parents": parents}
 
 
 def attempts(calculation: Path) -> list[Attempt]:

@@ -14,7 +14,7 @@ from kalloy.structures.substitution import Substitution
 from kalloy.workflows.derivation import Recipe, derive
 from kalloy.workflows.files import read_json
 from kalloy.workflows.inputs.preset import LineSettings, Preset, load_preset
-from kalloy.workflows.inputs.stage import Stage
+from kalloy.workflows.inputs.stage import Program, Stage
 from kalloy.workflows.members import Kind, Member, in_poscar_order
 from kalloy.workflows.spec import On, Spec, SubstitutionTable, load_spec
 from kalloy.workflows.spec_members import ReferencePhase
@@ -23,6 +23,8 @@ SPEC_FILE = "kalloy.toml"
 HOST = "host"
 REFERENCES = "refs"
 """Folder of the reference phases: ``refs/KBr``."""
+USUAL_COMMANDS = {Program.STANDARD: "vasp_std", Program.NONCOLLINEAR: "vasp_ncl", Program.GPAW: "kalloy-gpaw"}
+"""Where a site names no command of its own."""
 MEMBER_LIMIT = 20_000
 """More members than this are refused: nobody computes them all."""
 
@@ -156,10 +158,15 @@ class Campaign:
 
     @property
     def command(self) -> str:
-        """How the engine is started on the campaign's site."""
-        commands = self.spec.machine.commands
-        is_vasp = self.spec.calculation.engine == "vasp"
-        return commands.get("std", "vasp_std") if is_vasp else commands.get("gpaw", "kalloy-gpaw")
+        """How the engine is started on the campaign's site, in its usual build."""
+        return self.commands[Program.STANDARD if self.spec.calculation.engine == "vasp" else Program.GPAW]
+
+    @property
+    def commands(self) -> dict[Program, str]:
+        """How each build is started on the campaign's site; the Γ-only one is used where the site names it."""
+        named: dict[Program, str] = dict(self.spec.machine.commands)
+        found = {program: named.get(program, usual) for program, usual in USUAL_COMMANDS.items()}
+        return {**found, Program.GAMMA_ONLY: named.get(Program.GAMMA_ONLY, found[Program.STANDARD])}
 
     @property
     def formula(self) -> str:

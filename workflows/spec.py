@@ -19,10 +19,10 @@ from pydantic import (
     model_validator,
 )
 
-from kalloy.errors import SpecError
+from kalloy.errors import SpecError, nearest
 from kalloy.parsers.elements import SYMBOLS
 from kalloy.workflows.inputs.preset import Functional, Tag, TagName
-from kalloy.workflows.inputs.stage import Stage
+from kalloy.workflows.inputs.stage import Program, Stage
 from kalloy.workflows.prescreen.table import PrescreenTable
 from kalloy.workflows.spec_members import DerivedStep, NoiseTable, References, Table, VariantsTable
 from kalloy.workflows.spec_screening import AgreementTable, EnsembleTable
@@ -54,14 +54,18 @@ class SubstitutionTable(Table):
         return self
 
 
+OwnTags = dict[TagName, Tag | dict[TagName, Tag]]
+
+
 class CalculationTable(Table):
     """``[calculation]``: which settings, which engine, on which machine."""
 
     preset: str
     engine: Literal["vasp", "gpaw"] = "vasp"
     site: str = "local"
-    incar: dict[TagName, Tag] = Field(default_factory=dict)
-    """The user's own tags for every stage: they always win, and are listed as such."""
+    incar: OwnTags = Field(default_factory=dict)
+    """The user's own tags: they always win, and are listed as such. Those in a table with a stage's name are that
+    stage's alone: ``[calculation.incar.relax]``."""
     start: Literal["given", "prescreened"] = "given"
     """Where first stages start from: the host's structure, or the prescreened one with the cell scaled to the host."""
     allow_tags: list[TagName] = Field(default_factory=list)
@@ -88,8 +92,18 @@ class CalculationTable(Table):
 
     @field_validator("incar")
     @classmethod
-    def _upper(cls, tags: dict[str, Tag]) -> dict[str, Tag]:
-        return {name.upper(): value for name, value in tags.items()}
+    def _upper(cls, tags: OwnTags) -> OwnTags:
+        for name, value in tags.items():
+            if isinstance(value, dict) and name not in set(Stage):
+                raise ValueError(f"no stage '{name}': {nearest(name, [s.value for s in Stage])}")
+        named = {k if isinstance(v, dict) else k.upper(): v for k, v in tags.items()}
+        return {k: {n.upper(): t for n, t in v.items()} if isinstance(v, dict) else v for k, v in named.items()}
+
+    def own_tags(self, stage: Stage) -> dict[str, Tag]:
+        """The user's own tags of a stage: those for every stage, then its own."""
+        common = {name: value for name, value in self.incar.items() if not isinstance(value, dict)}
+        mine = self.incar.get(stage.value, {})
+        return {**common, **(mine if isinstance(mine, dict) else {})}
 
 
 class On(Table):
@@ -137,8 +151,8 @@ class SiteTable(Table):
     """``[site.NAME]``: everything about one machine."""
 
     scheduler: Literal["local"] = "local"
-    commands: dict[Literal["std", "ncl", "gpaw"], str] = Field(default_factory=dict)
-    """How the engines are started: ``std = "srun vasp_std"``."""
+    commands: dict[Program, str] = Field(default_factory=dict)
+    """How the engines are started: ``std = "srun vasp_std"``, ``ncl`` for spinors, ``gam`` for Γ alone, ``gpaw``."""
     jobs: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=1, strict=True)
     """Calculations side by side (local scheduler): one a core unless stated."""
     incar: dict[TagName, Tag] = Field(default_factory=dict)
@@ -194,6 +208,18 @@ class Spec(Table):
                 if stage in seen:
                     raise ValueError(f"step asks for '{stage}' twice: name each stage in one step")
                 seen.add(stage)
+        return self
+
+    @model_validator(mode="after")
+    def _engine_has_stages(self) -> Spec:
+        engine = self.calculation.engine
+        for stage in self.stages:
+            if engine not in stage.engines:
+                others = " or ".join(f'engine = "{e}"' for e in stage.engines)
+                raise ValueError(
+                    f"stage '{stage}' cannot be computed by engine '{engine}': "
+                    f"say {others} in [calculation], or leave '{stage}' out"
+                )
         return self
 
     @model_validator(mode="after")

@@ -46,7 +46,7 @@ def place_of(complaint: ErrorDetails) -> tuple[str | int, ...]:
 
 
 _BRANCH = re.compile(
-    r"^(literal\[|function-|list\[|tuple\[|lax-or-strict|constrained-|int$|float$|str$|bool$|\[key\]|On$|[A-Z]\w*Settings$)"
+    r"^(literal\[|function-|list\[|dict\[|tuple\[|lax-or-strict|constrained-|int$|float$|str$|bool$|\[key\]|On$|[A-Z]\w*Settings$)"
 )
 
 

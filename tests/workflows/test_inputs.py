@@ -31,24 +31,65 @@ COMMON: dict[str, Tag] = {
     "LREAL": False,
     "LWAVE": False,
 }
-STILL: dict[str, Tag] = {"IBRION": -1, "NSW": 0, "LORBIT": 11, "LMAXMIX": 4}
+STILL: dict[str, Tag] = {"IBRION": -1, "NSW": 0, "LMAXMIX": 4}
 PAPER: dict[Stage, dict[str, Tag]] = {
     Stage.RELAX: {**COMMON, "IBRION": 2, "ISIF": 3, "NSW": 100, "EDIFFG": -0.02, "LCHARG": False},
-    Stage.STATIC: {**COMMON, **STILL, "LCHARG": True},
-    Stage.DOS: {**COMMON, **STILL, "ICHARG": 11, "NEDOS": 3000, "LCHARG": False},
-    Stage.BANDS: {**COMMON, **STILL, "ICHARG": 11, "LCHARG": False},
+    Stage.STATIC: {**COMMON, **STILL, "LORBIT": 11, "LCHARG": True},
+    Stage.DOS: {**COMMON, **STILL, "LORBIT": 11, "ICHARG": 11, "NEDOS": 3000, "LCHARG": False},
+    Stage.BANDS: {**COMMON, **STILL, "LORBIT": 11, "ICHARG": 11, "LCHARG": False},
+    Stage.OPTICS: {
+        **(COMMON | STILL | {"ALGO": "Exact", "NELM": 1, "ICHARG": 11}),
+        **{"LOPTICS": True, "CSHIFT": 0.1, "NEDOS": 2000, "LCHARG": False},
+    },
+    Stage.SOC: {
+        **(COMMON | STILL | {"ICHARG": 1, "LORBIT": 11, "LSORBIT": True, "SAXIS": [0, 0, 1]}),
+        **{"MAGMOM": "198*0", "LCHARG": False},
+    },
+    Stage.HSE: {
+        **(COMMON | STILL | {"ALGO": "All", "ICHARG": 1, "LORBIT": 11}),
+        **{"LHFCALC": True, "HFSCREEN": 0.2, "AEXX": 0.25, "LCHARG": False},
+    },
+}
+ACCURATE: dict[Stage, dict[str, Tag]] = {
+    Stage.RELAX: {"EDIFF": 1e-7, "EDIFFG": -0.01},
+    Stage.DOS: {"ISMEAR": -5},
+    Stage.OPTICS: {"NEDOS": 4000},
+}
+ROUGH: dict[str, Tag] = {"ENCUT": 200, "PREC": "Normal", "EDIFF": 1e-4}
+LAPTOP: dict[Stage, dict[str, Tag]] = {
+    **dict.fromkeys(Stage, ROUGH),
+    Stage.RELAX: {**ROUGH, "NSW": 40, "EDIFFG": -0.03},
+    Stage.DOS: {**ROUGH, "NEDOS": 1500, "EDIFF": 1e-2},
+    Stage.BANDS: {**ROUGH, "EDIFF": 1e-2},
+    Stage.SOC: {**ROUGH, "ICHARG": 11},
+}
+SMOKE = {**LAPTOP, Stage.RELAX: {**LAPTOP[Stage.RELAX], "NSW": 20}, Stage.DOS: {**LAPTOP[Stage.DOS], "NEDOS": 500}}
+CHANGES: dict[str, dict[Stage, dict[str, Tag]]] = {
+    "paper": {},
+    "paper-gamma": {},
+    "accurate": ACCURATE,
+    "laptop": LAPTOP,
+    "smoke": SMOKE,
+}
+WHOLE: dict[str, dict[Stage, dict[str, Tag]]] = {
+    name: {stage: {**PAPER[stage], **changes.get(stage, {})} for stage in Stage} for name, changes in CHANGES.items()
 }
 
 
 @pytest.mark.parametrize("stage", list(Stage))
-@pytest.mark.parametrize("preset", ["paper", "paper-gamma"])
-def test_whole_incars_of_the_paper(stage: Stage, preset: str) -> None:
-    text = compose(load_preset(preset), stage, {}, {}, "home").text
+@pytest.mark.parametrize("preset", list(WHOLE))
+@pytest.mark.filterwarnings("error")
+def test_whole_incars(stage: Stage, preset: str) -> None:
+    """Every tag of every stage of every preset, as written and as pymatgen reads it, whose own check finds nothing."""
+    expected = WHOLE[preset][stage]
+    text = compose(load_preset(preset), stage, {}, {}, "home", 66).text
     lines = [[word.strip() for word in line.split("=")] for line in text.splitlines()]
-    assert dict(lines) == {"SYSTEM": "home", **{k: format_tag(v) for k, v in PAPER[stage].items()}}
+    assert dict(lines) == {"SYSTEM": "home", **{k: format_tag(v) for k, v in expected.items()}}
     read = Incar.from_str(text)
+    read.check_params()
     assert read.pop("GGA").upper() == "PE"  # pymatgen spells it Pe
-    assert read == {"SYSTEM": "home", **{k: v for k, v in PAPER[stage].items() if k != "GGA"}}
+    assert read.pop("MAGMOM", []) == [[0, 0, 0]] * (66 if stage is Stage.SOC else 0)
+    assert read == {"SYSTEM": "home", **{k: v for k, v in expected.items() if k not in ("GGA", "MAGMOM")}}
 
 
 def test_the_two_paper_presets_differ_in_their_meshes_alone() -> None:
@@ -70,7 +111,7 @@ def test_every_bundled_preset_is_whole() -> None:
 
 
 def test_tags_of_the_user_win_over_the_machine_and_the_preset() -> None:
-    tags = compose(load_preset("paper"), Stage.RELAX, {"ncore": 4, "ENCUT": 300}, {"ENCUT": 520}, "x")
+    tags = compose(load_preset("paper"), Stage.RELAX, {"ncore": 4, "ENCUT": 300}, {"ENCUT": 520}, "x", 66)
     assert (tags.tags["ENCUT"], tags.tags["NCORE"]) == (520, 4)
     assert (tags.own, tags.machine) == (("ENCUT",), ("NCORE", "ENCUT"))
 
@@ -80,6 +121,7 @@ def test_a_preset_of_the_users_own(tmp_path: Path) -> None:
     own.write_text("dated: '2026-01-01'\nsummary: mine\nparent: paper\nincar: {all: {ENCUT: 520}}\n")
     preset = load_preset("mine.yaml", tmp_path)
     assert preset.tags[Stage.DOS] == {**PAPER[Stage.DOS], "ENCUT": 520}
+    assert preset.nbands == load_preset("paper").nbands
     own.write_text("dated: '2026-01-01'\nsummary: mine\nparent: mine.yaml\n")
     with pytest.raises(SpecError, match="own parents"):
         load_preset("mine.yaml", tmp_path)

@@ -8,8 +8,8 @@ from typing import Any
 
 from kalloy.errors import CampaignError
 from kalloy.workflows.attempt import TAKEN, Attempt, Outcome, attempts, now
+from kalloy.workflows.execution.derived import take_bands, take_window
 from kalloy.workflows.files import hash_of, write_json, write_text
-from kalloy.workflows.inputs.incar import format_tag
 from kalloy.workflows.inputs.point_list import complete_kpoints
 from kalloy.workflows.inputs.potcar import has_only_spec
 from kalloy.workflows.inputs.stage import Takes
@@ -70,7 +70,9 @@ def finished_parent(attempt: Attempt, member: str, stage: str) -> Attempt:
 
 def _take(attempt: Attempt, parent: Attempt, what: Takes) -> dict[str, Any]:
     if what is Takes.ENERGY_WINDOW:
-        return _take_window(attempt, parent)
+        return take_window(attempt, parent)
+    if what is Takes.BANDS:
+        return take_bands(attempt, parent)
     if what is Takes.CELL:
         return _take_cell(attempt, parent)
     if what is Takes.STRUCTURE:
@@ -103,22 +105,3 @@ def _take_cell(attempt: Attempt, parent: Attempt) -> dict[str, Any]:
     text = Poscar(moved, comment=comment).get_str(significant_figures=16)
     write_text(attempt.folder / "POSCAR", text)
     return {"file": "POSCAR", "sha256": hash_of(attempt.folder / "POSCAR")}
-
-
-def _take_window(attempt: Attempt, parent: Attempt) -> dict[str, Any]:
-    """EMIN and EMAX around the parent's VBM; a metal keeps the engine's full range, and tags that are there stay."""
-    from kalloy.parsers.result import read_result
-
-    vbm = read_result(parent.folder).to_json()["vbm_eV"]
-    lines = (attempt.folder / "INCAR").read_text(encoding="utf-8").splitlines()
-    there = {line.split("=")[0].strip() for line in lines} & {"EMIN", "EMAX"}
-    # Tags that a killed completion added are its own; asked-for ones are in the file as it was written.
-    asked = there and hash_of(attempt.folder / "INCAR") == attempt.written["inputs"]["INCAR"]
-    if vbm is None or asked:
-        return {"skipped": "EMIN or EMAX was asked for" if asked else "the parent has no gap"}
-    low, high = attempt.written["dos_window_eV"]
-    window = {"EMIN": round(vbm + low, 3), "EMAX": round(vbm + high, 3)}
-    kept = [line for line in lines if line.split("=")[0].strip() not in window]
-    added = [f"{name} = {format_tag(value)}" for name, value in window.items()]
-    write_text(attempt.folder / "INCAR", "\n".join(kept + added) + "\n")
-    return {"file": "INCAR", "sha256": hash_of(attempt.folder / "INCAR"), "vbm_eV": vbm, **window}

@@ -25,15 +25,24 @@ class IncarTags:
         return "".join(f"{name:{width}} = {format_tag(value)}\n" for name, value in self.tags.items())
 
 
-def compose(preset: Preset, stage: Stage, machine: dict[str, Tag], own: dict[str, Tag], system: str) -> IncarTags:
+def compose(
+    preset: Preset, stage: Stage, machine: dict[str, Tag], own: dict[str, Tag], system: str, atoms: int
+) -> IncarTags:
     """The whole INCAR of a stage.
 
     Parameters
     ----------
     system : SYSTEM, for the person who reads the file.
+    atoms : how many the cell holds, for MAGMOM of spinors.
     """
     upper = {k.upper(): v for k, v in machine.items()}
-    return IncarTags({"SYSTEM": system, **preset.tags[stage], **upper, **own}, tuple(upper), tuple(own))
+    tags = {"SYSTEM": system, **preset.tags[stage], **_moments(stage, atoms), **upper, **own}
+    return IncarTags(tags, tuple(upper), tuple(own))
+
+
+def _moments(stage: Stage, atoms: int) -> dict[str, Tag]:
+    """Three components of no moment for every atom: VASP's default for spinors is one Bohr magneton each."""
+    return {"MAGMOM": f"{3 * atoms}*0"} if stage.is_noncollinear else {}
 
 
 def format_tag(value: Tag) -> str:

@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, ValidationError, model_validator
 
 from kalloy.errors import HostError, SpecError, nearest
-from kalloy.workflows.inputs.stage import Stage
+from kalloy.workflows.inputs.stage import Stage, Takes
 from kalloy.workflows.validation import explain, read_user_text
 
 Tag = StrictBool | StrictInt | StrictFloat | Annotated[str, Field(pattern=r"^[^\n\r;]*$")] | list[int] | list[float]
@@ -98,6 +98,34 @@ class LineSettings(BaseModel):
         return f"lines, {self.line_points} points a segment{beside}"
 
 
+class RestartSettings(BaseModel):
+    """How often a relaxation is begun anew from where it ended: its basis belongs to the cell that it started from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    until_steps: int = Field(ge=1, strict=True)
+    """A run that takes at most so many ionic steps is the last one."""
+    at_most: int = Field(ge=1, strict=True)
+    """Runs after the first one; not settled by then is not converged."""
+
+
+class BandsSettings(BaseModel):
+    """NBANDS of a stage, which only its parent's result can give as a number."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    times_occupied: float | None = Field(default=None, gt=1)
+    """Multiple of the parent's occupied bands."""
+    times_bands: float | None = Field(default=None, ge=1)
+    """Multiple of the parent's bands."""
+
+    @model_validator(mode="after")
+    def _one_measure(self) -> BandsSettings:
+        if (self.times_occupied is None) == (self.times_bands is None):
+            raise ValueError("say either times_occupied or times_bands")
+        return self
+
+
 class CostSettings(BaseModel):
     """What the preset was measured to cost; only ever used to say about how long something takes."""
 
@@ -128,6 +156,12 @@ class Preset(BaseModel):
     """The release of VASP's datasets; None leaves it to the user's kalloy.toml, or to the only one there is."""
     dos_window: tuple[float, float] = (-6.0, 10.0)
     """eV below the VBM and above it: EMIN and EMAX of the DOS."""
+    nbands: dict[Stage, BandsSettings] = Field(default_factory=dict)
+    """NBANDS of the stages that take it from their parent's result."""
+    relax_restarts: RestartSettings | None = None
+    """When a relaxation that changes the cell is begun anew from its CONTCAR; None does without."""
+    charge_density: Literal["copy", "link"] = "copy"
+    """How a stage gets its parent's charge density; a link saves disk, and is made only where it is not written to."""
     rough: bool = False
     """Whether it is for learning and checking rather than for answers."""
     cost: dict[str, CostSettings] = Field(default_factory=dict)
@@ -138,6 +172,11 @@ class Preset(BaseModel):
         for stage in Stage:
             if stage not in self.kpoints:
                 raise ValueError(f"kpoints of stage '{stage}' are missing")
+            takes = {what for parent in stage.parents.values() for what in parent}
+            if (Takes.BANDS in takes) != (stage in self.nbands):
+                raise ValueError(
+                    f"nbands of stage '{stage}' are {'missing' if Takes.BANDS in takes else 'not derived'}"
+                )
             settings = self.kpoints[stage]
             if stage.is_on_a_path and isinstance(settings, MeshSettings):
                 raise ValueError(f"kpoints of stage '{stage}' must be lines")
@@ -149,6 +188,10 @@ class Preset(BaseModel):
     def tags(self) -> dict[Stage, dict[str, Tag]]:
         """INCAR tags of each stage, the common ones first."""
         return {stage: {**self.incar.get("all", {}), **self.incar.get(stage, {})} for stage in Stage}
+
+
+_BY_KEY = ("kpoints", "potcar", "nbands")
+"""Tables of which a child replaces single keys; of ``incar`` it replaces single tags."""
 
 
 def bundled_presets() -> list[str]:
@@ -208,7 +251,7 @@ def _read(name: str, folder: Path) -> dict[str, Any]:
 
 def _require_mappings(raw: dict[str, Any], name: str) -> None:
     """What a child lays over its parent's must be mappings before anything else is looked at."""
-    tables: dict[str, Any] = {key: raw[key] for key in ("incar", "kpoints", "potcar") if key in raw}
+    tables: dict[str, Any] = {key: raw[key] for key in ("incar", *_BY_KEY) if key in raw}
     if isinstance(raw.get("incar"), dict):
         tables |= {f"incar.{stage}": tags for stage, tags in raw["incar"].items()}
     for key, value in tables.items():
@@ -221,9 +264,9 @@ def _require_mappings(raw: dict[str, Any], name: str) -> None:
 def _overlay(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     """The child's values over the parent's: tags one by one, a stage's k-points whole, ``cost`` never inherited."""
     merged = {k: v for k, v in under.items() if k != "cost"} | {
-        k: v for k, v in over.items() if k not in ("incar", "kpoints", "potcar")
+        k: v for k, v in over.items() if k not in ("incar", *_BY_KEY)
     }
-    for table in ("kpoints", "potcar"):
+    for table in _BY_KEY:
         merged[table] = {**under.get(table, {}), **over.get(table, {})}
     merged["incar"] = {
         stage: {**under.get("incar", {}).get(stage, {}), **over.get("incar", {}).get(stage, {})}

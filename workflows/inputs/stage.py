@@ -18,6 +18,17 @@ class Takes(StrEnum):
     """The parent's charge density: ``CHGCAR`` of VASP, ``gpaw.gpw`` of kalloy-gpaw."""
     ENERGY_WINDOW = "energy window"
     """EMIN and EMAX around the parent's gap, so that the grid of the DOS is spent where one looks."""
+    BANDS = "bands"
+    """NBANDS as a multiple of the parent's occupied bands, or of its bands, as the preset's ``nbands`` says."""
+
+
+class Program(StrEnum):
+    """Which build of an engine runs a stage; a site's ``commands`` says how each is started."""
+
+    STANDARD = "std"
+    NONCOLLINEAR = "ncl"
+    GAMMA_ONLY = "gam"
+    GPAW = "gpaw"
 
 
 class Stage(StrEnum):
@@ -27,6 +38,9 @@ class Stage(StrEnum):
     STATIC = "static"
     DOS = "dos"
     BANDS = "bands"
+    OPTICS = "optics"
+    SOC = "soc"
+    HSE = "hse"
 
     @classmethod
     def parse(cls, text: str, where: str) -> Stage:
@@ -55,15 +69,43 @@ class Stage(StrEnum):
         return self is Stage.BANDS
 
     @property
+    def is_noncollinear(self) -> bool:
+        """Whether its states are spinors: twice the bands, and a moment of three components for every atom."""
+        return self is Stage.SOC
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """The engines that can compute it."""
+        return ("vasp",) if self is Stage.HSE else ("vasp", "gpaw")
+
+    def program(self, engine: str, *, gamma_only: bool = False) -> Program:
+        """The build that runs it.
+
+        Parameters
+        ----------
+        engine : ``vasp`` or ``gpaw``.
+        gamma_only : whether Γ is its one k-point, where VASP's wave functions are real.
+        """
+        if engine == "gpaw":
+            return Program.GPAW
+        if self.is_noncollinear:
+            return Program.NONCOLLINEAR
+        return Program.GAMMA_ONLY if gamma_only else Program.STANDARD
+
+    @property
     def optional_parents(self) -> frozenset[Stage]:
         """Parents that a campaign may leave out: then the member's own structure is used."""
         return frozenset({Stage.RELAX}) if self is Stage.STATIC else frozenset()
 
 
 _FROM_STATIC = (Takes.STRUCTURE, Takes.CHARGE_DENSITY)
+_FROM_STATIC_AND_BANDS = (*_FROM_STATIC, Takes.BANDS)
 _PARENTS: dict[Stage, dict[Stage, tuple[Takes, ...]]] = {
     Stage.RELAX: {},
     Stage.STATIC: {Stage.RELAX: (Takes.STRUCTURE,)},
     Stage.DOS: {Stage.STATIC: (*_FROM_STATIC, Takes.ENERGY_WINDOW)},
     Stage.BANDS: {Stage.STATIC: _FROM_STATIC},
+    Stage.OPTICS: {Stage.STATIC: _FROM_STATIC_AND_BANDS},
+    Stage.SOC: {Stage.STATIC: _FROM_STATIC_AND_BANDS},
+    Stage.HSE: {Stage.STATIC: _FROM_STATIC},
 }

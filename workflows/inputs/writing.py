@@ -10,7 +10,7 @@ from typing import Any
 
 from kalloy.errors import CampaignError, InputError
 from kalloy.structures.crystal import Crystal
-from kalloy.workflows.attempt import WRITTEN, Attempt, attempts, now
+from kalloy.workflows.attempt import SCHEMA, WRITTEN, Attempt, attempts, now
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.files import hash_of, write_json, write_text
 from kalloy.workflows.inputs import incar, potcar
@@ -20,8 +20,8 @@ from kalloy.workflows.inputs.member_mesh import member_mesh
 from kalloy.workflows.inputs.mesh import Mesh
 from kalloy.workflows.inputs.path import BandPath
 from kalloy.workflows.inputs.point_list import asked_lines
-from kalloy.workflows.inputs.preset import LineSettings
-from kalloy.workflows.inputs.stage import Stage, Takes
+from kalloy.workflows.inputs.preset import LineSettings, Preset
+from kalloy.workflows.inputs.stage import Program, Stage, Takes
 from kalloy.workflows.members import Member, Parent
 
 MEMBER_FILE = "member.json"
@@ -114,7 +114,8 @@ def incar_tags(campaign: Campaign, member: Member, stage: Stage) -> incar.IncarT
     """The whole INCAR of a member's stage and where each tag comes from."""
     calculation = campaign.spec.calculation
     system = f"{member.label} {member.crystal.formula} {stage} ({calculation.preset})"
-    return incar.compose(campaign.preset, stage, campaign.spec.machine.incar, calculation.incar, system)
+    machine, own = campaign.spec.machine.incar, calculation.own_tags(stage)
+    return incar.compose(campaign.preset, stage, machine, own, system, len(member.crystal))
 
 
 def _kpoints(campaign: Campaign, member: Member, stage: Stage, path: BandPath | None) -> dict[str, str]:
@@ -185,8 +186,9 @@ def _record(
 
     calculation = campaign.spec.calculation
     tags = incar_tags(campaign, member, stage)
+    program = _program(campaign, member, stage)
     return {
-        "schema": 1,
+        "schema": SCHEMA,
         "kalloy": __version__,
         "written": now(),
         "member": member.label,
@@ -194,14 +196,34 @@ def _record(
         "stage": stage,
         "attempt": number,
         "engine": calculation.engine,
-        "command": campaign.command,
+        "program": program,
+        "command": campaign.commands[program],
         "preset": {"name": calculation.preset, "dated": campaign.preset.dated, "sha256": _preset_hash(campaign)},
         "tags_of_the_machine": list(tags.machine),
         "tags_of_the_user": list(tags.own),
-        "dos_window_eV": list(campaign.preset.dos_window),
+        **_completion(campaign.preset, stage),
         "host": {"structure": campaign.spec.host.structure, "cell": campaign.host.cell, "source": campaign.host.source},
         "parents": [parent.to_json() for parent in parents],
         "inputs": {p.name: hash_of(p) for p in sorted(folder.iterdir())},
+    }
+
+
+def _program(campaign: Campaign, member: Member, stage: Stage) -> Program:
+    mesh, _ = _mesh(campaign, member, stage)
+    lines = isinstance(campaign.preset.kpoints[stage], LineSettings)
+    gamma_only = not lines and mesh is not None and mesh.divisions == (1, 1, 1) and mesh.holds_gamma
+    return stage.program(campaign.spec.calculation.engine, gamma_only=gamma_only)
+
+
+def _completion(preset: Preset, stage: Stage) -> dict[str, Any]:
+    """What completion and execution need of the preset, for they see the attempt's folder alone."""
+    nbands = preset.nbands.get(stage)
+    restarts = preset.relax_restarts if stage.is_relaxation else None
+    return {
+        "dos_window_eV": list(preset.dos_window),
+        "nbands": nbands.model_dump(exclude_none=True) if nbands else None,
+        "charge_density": preset.charge_density,
+        "relax_restarts": restarts.model_dump() if restarts else None,
     }
 
 

@@ -171,7 +171,7 @@ def _settings(campaign: Campaign) -> list[tuple[str, str, str]]:
     rows = []
     for stage in campaign.spec.stages:
         kpoints = campaign.preset.kpoints[stage]
-        tags = campaign.preset.tags[stage] | campaign.spec.calculation.incar
+        tags = campaign.preset.tags[stage] | campaign.spec.calculation.own_tags(stage)
         rows.append((stage.value, kpoints.words, ", ".join(f"{k}={v}" for k, v in tags.items())))
     return rows
 
