@@ -49,10 +49,15 @@ class Fit:
         return tuple(VACANCY if self.atoms[site] < 0 else crystal.species[self.atoms[site]] for site in sites)
 
     def carried(self, crystal: Crystal) -> Crystal:
-        """The crystal, or a later structure of the same atoms, in the sites' basis and order; itself not moved."""
+        """The crystal, or a later structure of the same atoms, in the sites' basis and order.
+
+        Not moved in space; but where the basis is left-handed against the crystal's, its mirror image, which has the
+        same energy and a cell that every engine takes.
+        """
         order = [atom for atom in self.atoms if atom >= 0]
         positions = crystal.positions[order] @ np.linalg.inv(self.basis) + self.shift
-        return Crystal(self.basis @ crystal.lattice, tuple(crystal.species[i] for i in order), positions % 1.0)
+        lattice = self.basis @ crystal.lattice * round(float(np.linalg.det(self.basis)))
+        return Crystal(lattice, tuple(crystal.species[i] for i in order), positions % 1.0)
 
 
 def fits(
@@ -78,7 +83,12 @@ def fits(
         for fit in _laid(crystal, onto, allowed, basis, off)
         if fit.largest <= displaced
     ]
-    return sorted(found, key=lambda fit: (round(fit.rms, 3), not fit.keeps_basis, fit.basis.tolist()))
+    return sorted(found, key=_preference)
+
+
+def _preference(fit: Fit) -> tuple[float, bool, bool, list[list[int]]]:
+    """The nearest; of equal ones that which changes least."""
+    return round(fit.rms, 3), not fit.keeps_basis, float(np.linalg.det(fit.basis)) < 0, fit.basis.tolist()
 
 
 def lattice_mappings(lattice: Floats, onto: Floats, strain: float) -> list[tuple[Integers, float]]:

@@ -125,15 +125,31 @@ def parse_attempt(attempt: Attempt, root: Path) -> CampaignResult:
     if changed:
         parsed["warnings"] = [*parsed["warnings"], "vasprun.xml is not the one that the engine left"]
     step = result.vasprun.last_complete_step if result.vasprun else None
+    lattice, settings = result.crystal.lattice if result.crystal else None, effective_settings(result)
+    if adopted := written.get("adopted"):
+        parsed, lattice, settings = _in_basis(adopted, parsed, lattice, settings)
     return CampaignResult(
         **common,
         parsed=parsed,
-        lattice_A=result.crystal.lattice.tolist() if result.crystal else None,
+        lattice_A=lattice.tolist() if lattice is not None else None,
         space_group=_space_group(result.crystal) if result.crystal else None,
         largest_force_eV_A=_largest_row(step.forces) if step else None,
         largest_stress_kB=float(abs(step.stress).max()) if step is not None and step.stress is not None else None,
-        settings=effective_settings(result),
+        settings=settings,
     )
+
+
+def _in_basis(adopted: dict[str, Any], parsed: Any, lattice: Any, settings: Any) -> tuple[Any, Any, Any]:
+    """What an adopted calculation says of directions, in the lattice vectors of the campaign's member.
+
+    L' = M L for the lattice; k' = M k for what is fractional in the reciprocal vectors, as k · a does not change.
+    """
+    import numpy as np
+
+    basis = np.array(adopted["basis"])
+    turned = {name: (np.array(parsed[name]) @ basis.T).tolist() for name in ("vbm_k", "cbm_k") if parsed[name]}
+    mesh = {"k-mesh": adopted["k_mesh"]} if adopted["k_mesh"] else {}
+    return parsed | turned, None if lattice is None else basis @ lattice, settings | mesh
 
 
 def require_identity(attempt: Attempt, member: Member) -> None:

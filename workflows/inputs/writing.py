@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import secrets
 from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 from kalloy.errors import CampaignError, InputError
@@ -48,7 +47,7 @@ def write_attempt(
     if not any(Takes.STRUCTURE in parent.takes for parent in parents):
         crystal, origin = starting_crystal(campaign, member)
     files, datasets = _input_files(campaign, member, stage, path)
-    _write_member(campaign, member)
+    write_member(campaign, member)
     calculation = campaign.calculation(member.label, stage)
     number = max((a.number for a in attempts(calculation)), default=0) + 1
     folder = calculation / f"a{number:02d}"
@@ -59,7 +58,8 @@ def write_attempt(
         files["POSCAR"] = poscar_text(start or crystal, member.label)
     for name, text in files.items():
         write_text(part / name, text)
-    record = _record(campaign, member, stage, number, parents, part)
+    hashes = {p.name: hash_of(p) for p in sorted(part.iterdir())}
+    record = attempt_record(campaign, member, stage, number, parents, hashes)
     record |= {"asked": asked_inputs(campaign, member, stage, path), **datasets}
     if origin and not start:
         record["start"] = origin
@@ -179,9 +179,15 @@ def poscar_text(crystal: Crystal, comment: str) -> str:
     return str(Poscar(crystal.to_pymatgen(), comment=comment).get_str(significant_figures=16))
 
 
-def _record(
-    campaign: Campaign, member: Member, stage: Stage, number: int, parents: tuple[Parent, ...], folder: Path
+def attempt_record(
+    campaign: Campaign, member: Member, stage: Stage, number: int, parents: tuple[Parent, ...], hashes: dict[str, str]
 ) -> dict[str, Any]:
+    """What attempt.json says of every attempt.
+
+    Parameters
+    ----------
+    hashes : of the files that were written with it.
+    """
     from kalloy import __version__
 
     calculation = campaign.spec.calculation
@@ -204,7 +210,7 @@ def _record(
         **_completion(campaign.preset, stage),
         "host": {"structure": campaign.spec.host.structure, "cell": campaign.host.cell, "source": campaign.host.source},
         "parents": [parent.to_json() for parent in parents],
-        "inputs": {p.name: hash_of(p) for p in sorted(folder.iterdir())},
+        "inputs": hashes,
     }
 
 
@@ -231,7 +237,7 @@ def _preset_hash(campaign: Campaign) -> str:
     return sha256(campaign.preset.model_dump_json().encode()).hexdigest()
 
 
-def _write_member(campaign: Campaign, member: Member) -> None:
+def write_member(campaign: Campaign, member: Member) -> None:
     """The member's own record; a folder that holds another member's is refused."""
     from kalloy.workflows.files import read_json
 

@@ -60,7 +60,7 @@ class Agreement:
         lines = []
         for setting, values in self.refused.items():
             lines += [f"  {setting}:", *(f"    {value}: {_some(members)}" for value, members in values.items())]
-        known = ", ".join(f"--allow {_plain(s)}" for s in self.refused)
+        known = ", ".join(f"--allow {plain_name(s)}" for s in self.refused)
         raise AgreementError(
             f"the calculations were not made alike and {what}\n" + "\n".join(lines),
             mend=f"\ncompute them with one preset, engine and version, or take the difference on: {known}",
@@ -125,12 +125,12 @@ def parse_allowed(names: Iterable[str]) -> frozenset[str]:
     InputError
         Where there is no such setting; the nearest one is named.
     """
-    plain = {_plain(name).casefold(): _plain(name) for name in known_settings()}
+    plain = {plain_name(name).casefold(): plain_name(name) for name in known_settings()}
     found = set()
     for name in names:
-        if _plain(name).casefold() not in plain:
+        if plain_name(name).casefold() not in plain:
             raise InputError(f"no setting '{name}'", where="--allow", mend=nearest(name, list(plain.values())))
-        found.add(plain[_plain(name).casefold()])
+        found.add(plain[plain_name(name).casefold()])
     return frozenset(found)
 
 
@@ -178,10 +178,10 @@ def coarser_meshes(columns: StageColumns, host: int, others: Iterable[int]) -> D
 
 def _is_allowed(setting: str, allowed: Iterable[str]) -> bool:
     names = set(allowed)
-    return _plain(setting) in names or ("datasets" in names and setting.startswith("dataset of "))
+    return plain_name(setting) in names or ("datasets" in names and setting.startswith("dataset of "))
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """``ENCUT (eV)`` without its unit, a dataset as ``datasets``."""
     bare = name.split(" (")[0].strip()
     return "k-mesh" if bare.startswith("k-mesh") else "datasets" if bare.startswith("dataset") else bare

@@ -23,6 +23,7 @@ VERBS = {
     "collect": "Parse what has finished into results.",
     "rank": "Order the configurations by energy, with gap, volume and doubts.",
     "report": "One self-contained page with table, figures and methods.",
+    "adopt": "Take calculations made by hand into a campaign.",
     "export": "Results for others: an archive to publish, structures and tables.",
     "parse": "Read any VASP folder: gap, character, energy, convergence.",
 }

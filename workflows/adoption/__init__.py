@@ -1,0 +1,1 @@
+"""Calculations that were made by hand, taken into a campaign."""
