@@ -244,8 +244,8 @@ def test_a_real_calculation_of_vasp(shared: Path, tmp_path: Path) -> None:
     before = tree(source)
     (tmp_path / "kalloy.toml").write_text(
         f'[host]\nstructure = "{shared}/structures/AgBr_hse_relaxed.cif"\ncell = "primitive"\n'
-        '[[substitution]]\nreplace = "Ag"\nwith = "Cu"\ncount = [1]\n[calculation]\npreset = "paper-gamma"\nengine = "vasp"\n'
-        '[[step]]\nstages = ["relax", "static"]\n'
+        '[[substitution]]\nreplace = "Ag"\nwith = "Cu"\ncount = [1]\n[calculation]\n'
+        'preset = "paper-gamma"\nengine = "vasp"\n[[step]]\nstages = ["relax", "static"]\n'
     )
     campaign = Campaign(tmp_path)
     code, output = adopt(campaign, source)
