@@ -12,6 +12,7 @@ from kalloy.structures.configuration import Configuration, ConfigurationSpace
 from kalloy.structures.host import Host, bundled_hosts, load_host
 from kalloy.structures.substitution import Substitution
 from kalloy.workflows.derivation import Recipe, derive
+from kalloy.workflows.execution.policy import load_policy
 from kalloy.workflows.files import read_json
 from kalloy.workflows.inputs.preset import LineSettings, Preset, load_preset
 from kalloy.workflows.inputs.stage import Program, Stage
@@ -76,6 +77,14 @@ class Campaign:
     def members(self) -> dict[str, Member]:
         """By label: the host, configurations in enumeration order, references, then what selections derived."""
         return self._listed | self._derived
+
+    @cached_property
+    def corrections(self) -> dict[str, Any] | None:
+        """The user's own policy for custodian's corrections, whole; None for kalloy's."""
+        asked = self.spec.calculation.corrections
+        if asked is None:
+            return None
+        return load_policy(asked if isinstance(asked, str) else asked.model_dump(), self.root)
 
     @cached_property
     def _listed(self) -> dict[str, Member]:

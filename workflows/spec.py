@@ -54,6 +54,13 @@ class SubstitutionTable(Table):
         return self
 
 
+class CorrectionsTable(Table):
+    """``[calculation] corrections``: what custodian may change beside the numerical path."""
+
+    allow: list[TagName]
+    """INCAR tags: a cure that changes them is kept."""
+
+
 OwnTags = dict[TagName, Tag | dict[TagName, Tag]]
 
 
@@ -70,6 +77,8 @@ class CalculationTable(Table):
     """Where first stages start from: the host's structure, or the prescreened one with the cell scaled to the host."""
     allow_tags: list[TagName] = Field(default_factory=list)
     """Tags that no list knows and this site's VASP does: they are written and not called unknown."""
+    corrections: str | CorrectionsTable | None = None
+    """Which of custodian's corrections are made and kept: a file of the user's, or tags that they may change too."""
     potcar: dict[str, str] = Field(default_factory=dict)
     """The user's own dataset for an element: it wins over the preset's, and is listed as such."""
     potcar_functional: Functional | None = None

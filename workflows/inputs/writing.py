@@ -208,6 +208,7 @@ def attempt_record(
         "tags_of_the_machine": list(tags.machine),
         "tags_of_the_user": list(tags.own),
         **_completion(campaign.preset, stage),
+        "corrections": campaign.corrections,
         "host": {"structure": campaign.spec.host.structure, "cell": campaign.host.cell, "source": campaign.host.source},
         "parents": [parent.to_json() for parent in parents],
         "inputs": hashes,
