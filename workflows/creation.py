@@ -12,6 +12,7 @@ from kalloy.structures.host import bundled_hosts
 from kalloy.structures.substitution import Substitution, parse_replacement
 from kalloy.workflows.campaign import SPEC_FILE, Campaign
 from kalloy.workflows.files import write_text
+from kalloy.workflows.inputs.checks.campaign import require_known_tags
 from kalloy.workflows.inputs.preset import bundled_presets, load_preset
 from kalloy.workflows.inputs.writing import warnings_of
 from kalloy.workflows.validation import read_user_text
@@ -61,6 +62,7 @@ def new_campaign(
         # The whole campaign is opened before its folder exists, so that nothing is written where it cannot be.
         _write(Path(trial), {**copied, SPEC_FILE: text})
         campaign = Campaign(Path(trial))
+        require_known_tags(campaign)
         warnings_of(campaign)
         _ = campaign.members
     campaign.root = folder

@@ -141,7 +141,7 @@ def _block(library: Library, symbol: str, element: str) -> Block:
         raise VaspInputError(f"POTCAR of {element}: {error.what}", where=error.where, mend=error.mend) from None
 
 
-def folder_blocks(folder: Path) -> list[Block] | None:
+def folder_blocks(folder: Path) -> tuple[Block, ...] | None:
     """The datasets of a folder's POTCAR; None where it has none.
 
     Raises

@@ -101,7 +101,8 @@ def _element(titel: str, vrhfin: str) -> str:
     return by_title[0]
 
 
-def split_potcar(text: str) -> list[Block]:
+@lru_cache(maxsize=16)
+def split_potcar(text: str) -> tuple[Block, ...]:
     """The datasets of a whole POTCAR, in order.
 
     Raises
@@ -110,7 +111,7 @@ def split_potcar(text: str) -> list[Block]:
         Where it holds none, or one that cannot be read.
     """
     ends = [match.end() for match in _END.finditer(text)]
-    blocks = [read_block(text[a:b]) for a, b in zip([0, *ends], ends, strict=False)]
+    blocks = tuple(read_block(text[a:b]) for a, b in zip([0, *ends], ends, strict=False))
     if not blocks or text[ends[-1] :].strip():
         raise VaspInputError("POTCAR ends within a dataset", mend="put the whole file there")
     return blocks

@@ -118,6 +118,13 @@ def incar_tags(campaign: Campaign, member: Member, stage: Stage) -> incar.IncarT
     return incar.compose(campaign.preset, stage, machine, own, system, len(member.crystal))
 
 
+def kpoints_text(campaign: Campaign, member: Member, stage: Stage, path: BandPath | None) -> str | None:
+    """KPOINTS of a member's stage; None where it waits: for the path of the set, or for the relaxed structure."""
+    if path is None and isinstance(campaign.preset.kpoints[stage], LineSettings):
+        return None
+    return _kpoints(campaign, member, stage, path).get("KPOINTS")
+
+
 def _kpoints(campaign: Campaign, member: Member, stage: Stage, path: BandPath | None) -> dict[str, str]:
     settings = campaign.preset.kpoints[stage]
     if isinstance(settings, LineSettings):

@@ -12,6 +12,7 @@ from kalloy.workflows.attempt import Attempt, State, is_elsewhere
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.execution.engine import engine_command
 from kalloy.workflows.index import Index
+from kalloy.workflows.inputs.checks.campaign import require_sound
 from kalloy.workflows.inputs.potcar import has_library, has_only_spec
 from kalloy.workflows.inputs.writing import asked_inputs, write_attempt
 from kalloy.workflows.lock import driver_lock
@@ -52,11 +53,13 @@ def drive(campaign: Campaign, watcher: Watcher, *, retry_failed: bool = False, t
     Raises
     ------
     InputError
-        Where the engine or its POTCARs are not there; nothing has been written then.
+        Where the engine or its POTCARs are not there, or the check of the inputs finds errors; nothing has been
+        written then.
     LockedError
         Where another driver works on the campaign.
     """
     require_engine(campaign)
+    require_sound(campaign)
     with driver_lock(campaign.root):
         try:
             return _drive(campaign, watcher, retry_failed, take_over)

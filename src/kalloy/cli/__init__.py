@@ -18,6 +18,7 @@ VERBS = {
     "prescreen": "Let a cheap model relax every configuration and choose who goes on to DFT.",
     "select": "Decide who goes on to the next step, and put it on record.",
     "write": "Write the inputs of the selected members.",
+    "check": "Check every input before anything is submitted.",
     "execute": "Run the engine in attempts, on the compute node.",
     "status": "Where every calculation stands.",
     "collect": "Parse what has finished into results.",

@@ -22,6 +22,7 @@ def command(campaign: str, finish: Path | None, dry_run: bool) -> None:
         _finish(finish)
         return
     from kalloy.workflows.campaign import Campaign
+    from kalloy.workflows.inputs.checks.campaign import require_sound
     from kalloy.workflows.inputs.potcar import NO_LIBRARY, has_library
     from kalloy.workflows.inputs.writing import warnings_of
     from kalloy.workflows.lock import driver_lock
@@ -37,6 +38,7 @@ def command(campaign: str, finish: Path | None, dry_run: bool) -> None:
         first = "" if selected(opened, 1) else " (step 1 is not selected yet: `kalloy select`)"
         click.echo(f"{len(new)} calculations to write{first}" + "".join(f"\n  {label}" for label in new))
         return
+    require_sound(opened)
     with driver_lock(opened.root):
         select(opened, 1)
         for step in range(1, len(opened.spec.step) + 1):

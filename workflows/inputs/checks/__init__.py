@@ -1,0 +1,1 @@
+"""Checks of inputs before anything is submitted: tags, k-points, datasets, agreement of the members, disk."""

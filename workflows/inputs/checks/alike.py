@@ -1,0 +1,103 @@
+"""Whether all members are computed alike: the same INCAR but SYSTEM, the same KPOINTS, datasets and electrons."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator
+
+from kalloy.workflows.inputs.checks.finding import Finding, Severity
+from kalloy.workflows.inputs.checks.survey import Case
+from kalloy.workflows.inputs.incar import format_tag
+from kalloy.workflows.inputs.stage import Stage
+from kalloy.workflows.members import Kind
+
+_OWN = ("SYSTEM", "MAGMOM", "EMIN", "EMAX")
+"""Tags that belong to a member: its name, its atoms, the window around its own gap."""
+_NUMERICAL = """
+ALGO IALGO AMIX BMIX AMIN AMIX_MAG BMIX_MAG WC IMIX MAXMIX NELM NELMIN NELMDL TIME POTIM IBRION NSW ISTART
+NCORE NPAR KPAR NSIM LPLANE LSCALAPACK LSCALU LASYNC NCSHMEM LWAVE LCHARG SYMPREC
+"""
+"""Tags that change the way to a result and not the result; a run may have mended them."""
+
+
+def check_alike(cases: Iterable[Case]) -> Iterator[Finding]:
+    """Findings about members that differ from most of the others at the same stage."""
+    by_stage: dict[Stage, list[Case]] = {}
+    for case in cases:
+        by_stage.setdefault(case.stage, []).append(case)
+    for stage, found in by_stage.items():
+        kin = [case for case in found if case.member.kind is not Kind.REFERENCE]
+        yield from _differences(stage, "incar-differs", "INCAR", kin, lambda case: id(case.inputs.tags), _physics)
+        yield from _differences(stage, "kpoints-differ", "KPOINTS", kin, _mesh_key, _mesh)
+        yield from _electrons(stage, kin)
+
+
+def _differences(
+    stage: Stage,
+    code: str,
+    file: str,
+    cases: list[Case],
+    key: Callable[[Case], Hashable],
+    values_of: Callable[[Case], dict[str, str]],
+) -> Iterator[Finding]:
+    """Each value that differs from the usual one; the values are taken once for all cases of one key."""
+    counts = Counter(key(case) for case in cases)
+    values = {key(case): case for case in cases}
+    shared = {k: values_of(case) for k, case in values.items() if k is not None}
+    for name in dict.fromkeys(name for each in shared.values() for name in each):
+        tally: Counter[str | None] = Counter()
+        for k, each in shared.items():
+            tally[each.get(name)] += counts[k]
+        if len(tally) < 2:
+            continue
+        usual = tally.most_common(1)[0][0]
+        for case in cases:
+            if key(case) is not None and (mine := shared[key(case)].get(name)) != usual:
+                message = f"{_said(name, mine)} where most members have {_said(name, usual)}"
+                yield Finding(
+                    Severity.ERROR, code, message, _MEND, stage.value, file, name or None, (case.member.label,)
+                )
+
+
+_MEND = "what is ranked must be computed alike: take back the change, or start a new campaign with it"
+
+
+def _said(name: str, value: str | None) -> str:
+    if not name:
+        return f"'{value if value is None or len(value) < 60 else value[:57] + '…'}'"
+    return f"no {name}" if value is None else f"{name} = {value}"
+
+
+def _physics(case: Case) -> dict[str, str]:
+    skipped = {*_OWN, *_NUMERICAL.split()}
+    return {tag: format_tag(value) for tag, value in case.inputs.tags.items() if tag not in skipped}
+
+
+def _mesh_key(case: Case) -> str | None:
+    """KPOINTS but its first line, of members in the host's cell: a mesh in another cell has other numbers."""
+    if case.kpoints is None or case.member.kind in (Kind.VARIANT, Kind.DUPLICATE):
+        return None
+    return case.kpoints.partition("\n")[2]
+
+
+def _mesh(case: Case) -> dict[str, str]:
+    return {"": " ".join((_mesh_key(case) or "").split())}
+
+
+def _electrons(stage: Stage, cases: list[Case]) -> Iterator[Finding]:
+    """NELECT within each content."""
+    contents: dict[str, list[Case]] = {}
+    for case in cases:
+        contents.setdefault(case.member.content, []).append(case)
+    for content, found in contents.items():
+        counts = Counter(case.inputs.electrons for case in found if case.inputs.electrons is not None)
+        if len(counts) < 2:
+            continue
+        usual = counts.most_common(1)[0][0]
+        for case in found:
+            mine = case.inputs.electrons
+            if mine is not None and mine != usual:
+                message = f"NELECT = {mine:g} where most of {content} have {usual:g}"
+                yield Finding(
+                    Severity.ERROR, "nelect-differs", message, None, stage.value, "POTCAR", None, (case.member.label,)
+                )
