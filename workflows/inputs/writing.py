@@ -19,6 +19,7 @@ from kalloy.workflows.inputs.member_mesh import member_mesh
 from kalloy.workflows.inputs.mesh import Mesh
 from kalloy.workflows.inputs.path import BandPath
 from kalloy.workflows.inputs.point_list import asked_lines
+from kalloy.workflows.inputs.potcar_library import has_library
 from kalloy.workflows.inputs.preset import LineSettings, Preset
 from kalloy.workflows.inputs.stage import Program, Stage, Takes
 from kalloy.workflows.members import Member, Parent
@@ -80,6 +81,19 @@ def asked_inputs(campaign: Campaign, member: Member, stage: Stage, path: BandPat
     if campaign.spec.calculation.engine == "vasp":
         text += potcar_choice(campaign, member).spec + str(potcar_functional(campaign))
     return sha256(text.encode()).hexdigest()
+
+
+def is_outdated(campaign: Campaign, member: Member, stage: Stage, path: BandPath | None, attempt: Attempt) -> bool:
+    """Whether a written attempt asks for something else than would be written now.
+
+    Also where it names its datasets only, having been written before there was a library.
+    """
+    written = attempt.written
+    if written["engine"] != campaign.spec.calculation.engine or (
+        has_library() and potcar.has_only_spec(attempt.folder)
+    ):
+        return True
+    return bool(written["asked"] != asked_inputs(campaign, member, stage, path))
 
 
 def _input_files(

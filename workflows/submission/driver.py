@@ -14,7 +14,7 @@ from kalloy.workflows.execution.engine import engine_command
 from kalloy.workflows.index import Index
 from kalloy.workflows.inputs.checks.campaign import require_sound
 from kalloy.workflows.inputs.potcar import has_library, has_only_spec
-from kalloy.workflows.inputs.writing import asked_inputs, write_attempt
+from kalloy.workflows.inputs.writing import is_outdated, write_attempt
 from kalloy.workflows.lock import driver_lock
 from kalloy.workflows.steps import Selection, select, selected
 from kalloy.workflows.submission.batch import Batch, new_batch
@@ -128,10 +128,7 @@ def write_step(campaign: Campaign, selection: Selection) -> int:
 def _is_outdated(campaign: Campaign, selection: Selection, standing: Standing) -> bool:
     if standing.state not in _OPEN or standing.attempt is None:
         return False
-    written = standing.attempt.written
-    asked = asked_inputs(campaign, campaign.member(standing.member), standing.stage, selection.path)
-    bare = has_library() and has_only_spec(standing.attempt.folder)  # written before there was a library
-    return bool(written["engine"] != campaign.spec.calculation.engine or written["asked"] != asked or bare)
+    return is_outdated(campaign, campaign.member(standing.member), standing.stage, selection.path, standing.attempt)
 
 
 def _prepare(campaign: Campaign, selection: Selection, retry_failed: bool) -> None:

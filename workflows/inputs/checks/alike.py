@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator
+from typing import Any
 
 from kalloy.workflows.inputs.checks.finding import Finding, Severity
 from kalloy.workflows.inputs.checks.survey import Case
-from kalloy.workflows.inputs.incar import format_tag
 from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.members import Kind
 
-_OWN = ("SYSTEM", "MAGMOM", "EMIN", "EMAX")
-"""Tags that belong to a member: its name, its atoms, the window around its own gap."""
+_OWN = ("SYSTEM", "MAGMOM", "EMIN", "EMAX", "NBANDS")
+"""Tags that belong to a member: its name, its atoms, and what is taken from its parent's bands."""
 _NUMERICAL = """
 ALGO IALGO AMIX BMIX AMIN AMIX_MAG BMIX_MAG WC IMIX MAXMIX NELM NELMIN NELMDL TIME POTIM IBRION NSW ISTART
 NCORE NPAR KPAR NSIM LPLANE LSCALAPACK LSCALU LASYNC NCSHMEM LWAVE LCHARG SYMPREC
@@ -20,8 +20,9 @@ NCORE NPAR KPAR NSIM LPLANE LSCALAPACK LSCALU LASYNC NCSHMEM LWAVE LCHARG SYMPRE
 """Tags that change the way to a result and not the result; a run may have mended them."""
 
 
-def check_alike(cases: Iterable[Case]) -> Iterator[Finding]:
-    """Findings about members that differ from most of the others at the same stage."""
+def check_alike(cases: Collection[Case]) -> Iterator[Finding]:
+    """Findings about members that differ from most of the others at the same stage; datasets at any stage."""
+    yield from _datasets(cases)
     by_stage: dict[Stage, list[Case]] = {}
     for case in cases:
         by_stage.setdefault(case.stage, []).append(case)
@@ -70,7 +71,11 @@ def _said(name: str, value: str | None) -> str:
 
 def _physics(case: Case) -> dict[str, str]:
     skipped = {*_OWN, *_NUMERICAL.split()}
-    return {tag: format_tag(value) for tag, value in case.inputs.tags.items() if tag not in skipped}
+    return {tag: _text(value) for tag, value in case.inputs.tags.items() if tag not in skipped}
+
+
+def _text(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _mesh_key(case: Case) -> str | None:
@@ -101,3 +106,29 @@ def _electrons(stage: Stage, cases: list[Case]) -> Iterator[Finding]:
                 yield Finding(
                     Severity.ERROR, "nelect-differs", message, None, stage.value, "POTCAR", None, (case.member.label,)
                 )
+
+
+def _datasets(cases: Collection[Case]) -> Iterator[Finding]:
+    """One dataset an element over the whole campaign: by name, and by hash where there was a POTCAR."""
+    names: dict[str, Counter[str]] = {}
+    for case in cases:
+        for row in case.datasets:
+            for key, value in _identities(row):
+                names.setdefault(key, Counter())[value] += 1
+    usual = {key: tally.most_common(1)[0][0] for key, tally in names.items() if len(tally) > 1}
+    for case in cases if usual else ():
+        for row in case.datasets:
+            for key, value in _identities(row):
+                if value != usual.get(key, value):
+                    message = f"{row['element']} by {value} where most calculations have {usual[key]}"
+                    label = (case.member.label,)
+                    yield Finding(
+                        Severity.ERROR, "dataset-differs", message, _MEND, case.stage.value, "POTCAR", None, label
+                    )
+
+
+def _identities(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    if "element" in row:
+        yield f"{row['element']} name", row["dataset"]
+        if "sha256" in row:
+            yield f"{row['element']} hash", f"{row['titel']} (sha256 {row['sha256'][:8]})"

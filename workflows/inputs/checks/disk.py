@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import pi
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kalloy.workflows.inputs.checks.inputs import Inputs
 
@@ -16,7 +17,7 @@ _DENSITY, _CHG = 18.2, 12.1
 """Bytes a grid point in CHGCAR (five of 17 digits a line) and CHG (ten of 11)."""
 
 
-def fft_grids(lengths: np.ndarray, encut: float, prec: str) -> tuple[tuple[int, ...], tuple[int, ...]]:  # type: ignore[type-arg]
+def fft_grids(lengths: NDArray[np.float64], encut: float, prec: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """NGX, NGY, NGZ and the finer NGXF, NGYF, NGZF that VASP chooses.
 
     VASP's rule (its documentation of PREC): Accurate holds twice the cut-off sphere, Normal three quarters of that;

@@ -98,6 +98,11 @@ class Inputs:
         return self.kpoints is not None and self.kpoints.style.name == "Line_mode"
 
     @property
+    def is_on_a_path(self) -> bool:
+        """Whether the points hold no volume between them: on lines now, or once the path is known."""
+        return self.is_on_lines or (self.kpoints is None and self.stage is not None and self.stage.is_on_a_path)
+
+    @property
     def divisions(self) -> tuple[int, int, int] | None:
         """Subdivisions of a uniform mesh; None for every other kind of KPOINTS."""
         if self.kpoints is None or self.kpoints.style.name not in ("Gamma", "Monkhorst"):

@@ -18,7 +18,7 @@ def tetrahedra_too_few(inputs: Inputs) -> Faults:
 @rule("tetrahedra-on-a-path", Severity.ERROR, "KPOINTS")
 def tetrahedra_on_a_path(inputs: Inputs) -> Faults:
     """There is no volume between points on lines."""
-    if inputs.tetrahedra and inputs.is_on_lines:
+    if inputs.tetrahedra and inputs.is_on_a_path:
         yield Fault(
             f"ISMEAR = {inputs.tags['ISMEAR']} on a path has no tetrahedra", "ISMEAR", "ISMEAR = 0, SIGMA = 0.05"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kalloy.workflows.inputs.checks.finding import Severity
 from kalloy.workflows.inputs.checks.inputs import Inputs
 from kalloy.workflows.inputs.checks.registry import VASP, Fault, Faults, rule
-from kalloy.workflows.inputs.stage import Stage
+from kalloy.workflows.inputs.stage import Stage, Takes
 
 READS_CHARACTER = (Stage.STATIC, Stage.DOS, Stage.BANDS)
 
@@ -13,7 +13,7 @@ READS_CHARACTER = (Stage.STATIC, Stage.DOS, Stage.BANDS)
 @rule("optics-without-nbands", Severity.WARNING, engines=VASP)
 def optics_without_nbands(inputs: Inputs) -> Faults:
     """VASP's default has hardly any empty bands to go to."""
-    if inputs.flag("LOPTICS") and "NBANDS" not in inputs.tags:
+    if inputs.flag("LOPTICS") and "NBANDS" not in inputs.tags and Takes.BANDS not in inputs.takes:
         mend = f"NBANDS = {3 * inputs.filled}" if inputs.filled else "NBANDS of two to three times the filled bands"
         yield Fault("LOPTICS without NBANDS has hardly any empty bands", "NBANDS", mend)
 

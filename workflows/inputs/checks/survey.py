@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 
 from kalloy.errors import KalloyError, VaspInputError
-from kalloy.workflows.attempt import TAKEN, Attempt, State, attempts
+from kalloy.workflows.attempt import Attempt, State, attempts
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.inputs.checks.inputs import Inputs
 from kalloy.workflows.inputs.checks.vasp_tags import read_tags
 from kalloy.workflows.inputs.path import BandPath
 from kalloy.workflows.inputs.potcar import Potcars
 from kalloy.workflows.inputs.stage import Stage, Takes
-from kalloy.workflows.inputs.writing import incar_tags, kpoints_text, potcars_of
+from kalloy.workflows.inputs.writing import incar_tags, is_outdated, kpoints_text, potcars_of
 from kalloy.workflows.members import Kind, Member
 from kalloy.workflows.spec import On
+from kalloy.workflows.spec_members import NoiseTable, VariantsTable
 from kalloy.workflows.steps import selected
 
 OPEN = (State.READY, State.BLOCKED)
@@ -38,6 +39,8 @@ class Case:
     """The newest, where one is written."""
     is_open: bool
     """Whether it has yet to be run with these inputs."""
+    datasets: list[dict[str, Any]]
+    """As attempt.json records them, or would: name, element, and with a library title and hash."""
 
 
 class Survey:
@@ -65,23 +68,40 @@ class Survey:
                 for label in members:
                     yield self._case(self.campaign.member(label), stage, selection.path if selection else None)
 
-    def _possible(self, on: On | str) -> list[str]:
-        """Whom a step that is not selected yet may be for: any configuration where it takes the lowest."""
-        everybody = list(self.campaign.members)
-        if not isinstance(on, On):
-            return everybody
-        return [m for m in everybody if (m == "host" and on.host) or m in on.members or (m != "host" and on.lowest)]
+    def _possible(self, on: On | NoiseTable | VariantsTable | str) -> list[str]:
+        """Whom a step that is not selected yet may be for: any configuration where it takes the best of them."""
+        if isinstance(on, NoiseTable | VariantsTable):
+            return []  # who is derived from whom is known with the energies
+        return [label for label, member in self.campaign.members.items() if _may_be_for(on, member)]
 
     def _case(self, member: Member, stage: Stage, path: BandPath | None) -> Case:
         tried = attempts(self.campaign.calculation(member.label, stage))
         last = tried[-1] if tried else None
+        is_open = last is None or last.state in OPEN
+        if last is not None and is_open and self._is_outdated(member, stage, path, last):
+            last = None  # another one is written before anything is submitted
         tags, kpoints = self._asked_tags(member, stage), self._asked_kpoints(member, stage, path)
         if last is not None:
             tags = self._file_tags(last) or tags
             file = last.folder / "KPOINTS"
             kpoints = file.read_text(encoding="utf-8", errors="replace") if file.is_file() else kpoints
-        is_open = last is None or last.state in OPEN
-        return Case(member, stage, self._of(member, stage, tags, kpoints), kpoints, last, is_open)
+        return Case(
+            member, stage, self._of(member, stage, tags, kpoints), kpoints, last, is_open, self._named(member, last)
+        )
+
+    def _named(self, member: Member, attempt: Attempt | None) -> list[dict[str, Any]]:
+        if attempt is not None:
+            return list(attempt.written.get("datasets", ()))
+        found = self.potcars(member)
+        return found.to_json() if found else []
+
+    def _is_outdated(self, member: Member, stage: Stage, path: BandPath | None, attempt: Attempt) -> bool:
+        if path is None and stage.is_on_a_path:
+            return False
+        try:
+            return is_outdated(self.campaign, member, stage, path, attempt)
+        except KalloyError:
+            return True
 
     def _of(self, member: Member, stage: Stage, tags: dict[str, Any], kpoints: str | None) -> Inputs:
         composition = member.crystal.composition
@@ -188,6 +208,13 @@ class Survey:
                 self._parsed[text] = None
         return self._parsed[text]
 
-    def is_complete(self, case: Case) -> bool:
-        """Whether an attempt has taken what it needs from its parents: the second level of checks."""
-        return case.attempt is not None and (case.attempt.folder / TAKEN).is_file()
+
+def _may_be_for(on: On | str, member: Member) -> bool:
+    if not isinstance(on, On):
+        return not member.kind.is_derived
+    by_kind = {
+        Kind.HOST: on.host,
+        Kind.CONFIGURATION: on.prescreened or on.lowest > 0,
+        Kind.REFERENCE: on.references,
+    }
+    return member.label in on.members or by_kind.get(member.kind, False)

@@ -51,7 +51,7 @@ def vasp_incar() -> Any:
     for tag, values in _MORE_VALUES.items():
         table[tag] = {**table[tag], "values": [*table[tag].get("values", []), *values]}
 
-    class VaspIncar(Incar):  # type: ignore[misc]
+    class VaspIncar(Incar):
         """An INCAR that is read and checked by the fuller table."""
 
         INCAR_PARAMS = table
