@@ -7,8 +7,10 @@ from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.members import Kind
 from kalloy.workflows.prescreen.choice import expected
+from kalloy.workflows.recipes import meshes_keep_symmetry
 from kalloy.workflows.spec import On
 from kalloy.workflows.spec_members import NoiseTable, VariantsTable, how_many
+from kalloy.workflows.steps import selected
 from kalloy.workflows.submission.board import standings
 
 GROWTH = 2.5
@@ -22,7 +24,8 @@ def calculations(campaign: Campaign) -> dict[str, int]:
         found = standings(campaign, number)
         for stage in table.stages:
             mine = [s for s in found if s.stage is stage]
-            open_ = sum(s.state is not State.DONE for s in mine) if mine else _expected(campaign, table.on)
+            known = selected(campaign, number) is not None
+            open_ = sum(s.state is not State.DONE for s in mine) if known else _expected(campaign, table.on)
             left[stage.value] = left.get(stage.value, 0) + open_
     return left
 
@@ -30,11 +33,12 @@ def calculations(campaign: Campaign) -> dict[str, int]:
 def _expected(campaign: Campaign, on: On | NoiseTable | VariantsTable | str) -> int:
     contents = len({m.content for m in campaign.configurations})
     if isinstance(on, NoiseTable):
-        return how_many(on.duplicate, contents) + how_many(on.rattle, contents)
+        duplicates = 0 if meshes_keep_symmetry(campaign) else how_many(on.duplicate, contents)
+        return duplicates + how_many(on.rattle, contents)
     if isinstance(on, VariantsTable):
         return 2 * how_many(on.cells, contents)
     if not isinstance(on, On):
-        return len(campaign.members)
+        return sum(not m.kind.is_derived for m in campaign.members.values())
     references = sum(m.kind is Kind.REFERENCE for m in campaign.members.values())
     prescreened = expected(campaign) if on.prescreened else 0
     return on.host + prescreened + on.references * references + on.lowest * contents + len(on.members)

@@ -172,10 +172,18 @@ def effective_settings(result: Any) -> dict[str, Any]:
         "program": vasprun.header.program,
         "version": vasprun.header.version,
         **{SETTING_NAMES.get(name, name): parameters.get(name) for name in COMPARED},
+        "GGA": _functional(parameters.get("GGA"), atoms),
         "k-mesh": _mesh(kpoints),
         "datasets": dict(zip(atoms.elements, atoms.titles, strict=True)) if atoms else {},
         "atoms": len(atoms.species) if atoms else None,
     }
+
+
+def _functional(tag: Any, atoms: Any) -> Any:
+    """VASP takes the datasets' own functional where GGA is not set (``--``); of the PBE ones it is PE."""
+    if tag == "--" and atoms and all(title.startswith("PAW_PBE ") for title in atoms.titles):
+        return "PE"
+    return tag
 
 
 def _mesh(kpoints: Any) -> str | None:

@@ -155,6 +155,12 @@ class StepTable(Table):
     path_of: str | None = None
     """The member through whose Brillouin zone the one band path of the set is laid; None for the winner."""
 
+    @model_validator(mode="after")
+    def _references_have_no_path(self) -> StepTable:
+        if isinstance(self.on, On) and self.on.references and any(s.is_on_a_path for s in self.stages):
+            raise ValueError("takes reference phases along a band path, which is one of the host's lattice")
+        return self
+
 
 class SiteTable(Table):
     """``[site.NAME]``: everything about one machine."""
@@ -303,6 +309,8 @@ def _left_out(on: On | str, earlier: On | str) -> str | None:
         return "everybody"
     if on.host and not earlier.host and "host" not in earlier.members:
         return "the host"
+    if on.references and not earlier.references:
+        return "the reference phases"
     if on.prescreened and not earlier.prescreened:
         return "what the prescreen keeps"
     if on.needs_energies and not earlier.prescreened and (who := _beyond(on, earlier)) is not None:

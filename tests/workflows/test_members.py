@@ -269,3 +269,11 @@ def test_what_is_asked_wrongly_is_named(tmp_path: Path, more: str, words: str | 
         _ = hexagonal(tmp_path / "c", "paper", 1, more).members
     assert words in str(caught.value)
     assert isinstance(caught.value, SpecError | InputError)
+
+
+def test_six_of_seventy_have_no_telling_image_on_the_papers_mesh(tmp_path: Path) -> None:
+    """Their own symmetry and the inversion hold all of the lattice's: every image is met alike (docs/members.md)."""
+    campaign = hexagonal(tmp_path / "c", "paper", 3)
+    without = [m.space_group for m in campaign.configurations if duplicate(campaign, m) is None]
+    assert len(campaign.configurations) == 70
+    assert sorted(without) == ["P3", "P321", "P321", "P3_121", "P3_221", "R32"]

@@ -39,7 +39,7 @@ def methods(campaign: Campaign, results: Results) -> str:
 
 def _configurations(campaign: Campaign) -> str:
     substituted = " and ".join(f"{t.with_} on {t.replace}" for t in campaign.spec.substitution)
-    ranked = [m for m in campaign.members.values() if m.configuration is not None]
+    ranked = [m for m in campaign.members.values() if m.is_ranked]
     arrangements = sum(m.degeneracy for m in ranked)
     return (
         f"The {arrangements:,} arrangements of {substituted} in the {campaign.host.cell} cell of {campaign.host.name} "

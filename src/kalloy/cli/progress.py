@@ -78,7 +78,9 @@ class Progress:
         self._clear()
         steps = len(self.campaign.spec.step)
         members = ", ".join(selection.members[:6]) + (", …" if len(selection.members) > 6 else "")
-        click.echo(f"step {selection.step} of {steps}: {', '.join(selection.stages)} on {members}")
+        click.echo(f"step {selection.step} of {steps}: {', '.join(selection.stages)} on {members or 'nobody'}")
+        for note in selection.notes:
+            click.echo(f"  {note}")
         self._last = {}
 
     def look(self, found: list[Standing]) -> None:

@@ -35,7 +35,9 @@ def command(campaign: str, step: int | None, allow_missing: bool, allow: tuple[s
     if as_json:
         emit_json({"schema": 1, "step": made.step, "stages": list(made.stages), "members": list(made.members)})
         return
-    click.echo(f"step {made.step} ({', '.join(made.stages)}): {', '.join(made.members)}")
+    click.echo(f"step {made.step} ({', '.join(made.stages)}): {', '.join(made.members) or 'nobody'}")
+    for note in made.notes:
+        click.echo(note)
     if made.path:
         click.echo(f"band path of {made.path.member} ({made.path.space_group}), the same for all")
     click.echo(f"on record in {selection_file(opened, chosen)}")
