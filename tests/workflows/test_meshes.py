@@ -108,7 +108,9 @@ def test_mesh_symmetry_against_brute_force(
     turns = [-r if inverted else r for r in rotations]
     points = _by_hand(divisions, style)
     kept = [_members(points @ np.linalg.inv(turn), points).mean() for turn in turns]
-    assert Mesh.uniform(divisions, style).share_off(np.array(turns)) == pytest.approx(1 - np.mean(kept))
+    mesh = Mesh.uniform(divisions, style)
+    assert mesh.share_off(np.array(turns)) == pytest.approx(1 - np.mean(kept))
+    assert mesh.keeps(np.array(turns)) == (min(kept) == 1)
 
 
 @settings(max_examples=60, deadline=None)
@@ -357,6 +359,19 @@ def test_the_papers_mesh_is_one_warning_with_both_facts_and_is_written_as_stated
     relax = paper[Stage.RELAX]
     assert isinstance(relax, MeshSettings)
     assert _kpoints(relax, host, "p").splitlines()[2:] == ["Monkhorst", "4 4 3"]
+
+
+def test_the_mesh_that_is_advised_has_no_fault() -> None:
+    """On the rhombohedral cell a Γ-centred 4x4x3 is no better than a shifted one: equal subdivisions are."""
+    primitive = load_host("Cs4PbBr6", cell="primitive").crystal
+    for style in STYLES:
+        (line,) = mesh_warnings({Stage.RELAX: MeshSettings(mesh=(4, 4, 3), style=style)}, primitive)
+        assert line.endswith("; the Γ-centred mesh 4x4x4 would not")
+    assert mesh_warnings({Stage.RELAX: MeshSettings(mesh=(4, 4, 4), style="Gamma")}, primitive) == []
+    moved = MeshSettings(mesh=(4, 4, 3), style="Monkhorst-Pack", of="conventional")
+    (line,) = mesh_warnings({Stage.RELAX: moved}, primitive)
+    assert line.endswith("; a Γ-centred mesh would not")
+    assert mesh_warnings({Stage.STATIC: moved.model_copy(update={"style": "Gamma"})}, primitive) == []
 
 
 def test_a_mesh_beside_a_path_needs_no_gamma_but_symmetry() -> None:

@@ -270,3 +270,20 @@ def test_whose_path_is_checked_at_once(tmp_path: Path) -> None:
 def test_lines_that_say_too_little_or_too_much(tmp_path: Path, bands: dict[str, Any]) -> None:
     with pytest.raises(SpecError, match="bands"):
         _campaign(tmp_path / "c", bands)
+
+
+@pytest.mark.parametrize(
+    ("bands", "complaint"),
+    [
+        ({"line_point": 3}, "unknown key 'kpoints.bands.line_point': did you mean 'line_points'?"),
+        ({"line_points": 3, "maesh": SCF}, "unknown key 'kpoints.bands.maesh': did you mean 'mesh'?"),
+        ({"mesh": [2, 2, 2], "styl": "Gamma"}, "unknown key 'kpoints.bands.styl': did you mean 'style'?"),
+        ({"mesh": [2, 2, 2]}, "'kpoints.bands.style' is missing"),
+        ({"line_points": 3, "as": "zero_weight"}, "'kpoints.bands.as' is 'zero_weight': input should be 'line', "),
+        ({"line_points": 3, "as": "zero-weight", "mesh": {**SCF, "kspacing": 0.2}}, "one of them"),
+    ],
+)
+def test_complaints_name_the_key(tmp_path: Path, bands: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(SpecError) as error:
+        _campaign(tmp_path / "c", bands)
+    assert complaint in str(error.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from math import ceil, pi
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from kalloy.structures.cells import parse_cell, recell
 from kalloy.structures.crystal import Crystal
 from kalloy.structures.symmetry import dataset
 from kalloy.workflows.inputs.equivalence import equivalent_mesh, mesh_name
-from kalloy.workflows.inputs.mesh import Mesh, Row
+from kalloy.workflows.inputs.mesh import Integers, Mesh, Row
 from kalloy.workflows.inputs.path import BandPath
 from kalloy.workflows.inputs.preset import LineSettings, MeshSettings
 from kalloy.workflows.inputs.reduction import Irreducible
@@ -93,11 +94,24 @@ def mesh_warnings(settings: Mapping[Stage, MeshSettings | LineSettings], host: C
         if not mesh.holds_gamma and any(_reads_gaps(stage, settings[stage]) for stage in stages):
             faults.append("holds no Γ")
         if faults:
-            lines.append(f"{', '.join(stages)}: the {_named(asked, mesh)} {' and '.join(faults)}; {_ADVICE}")
+            who, what = ", ".join(stages), " and ".join(faults)
+            lines.append(f"{who}: the {_named(asked, mesh)} {what}; {_advice(asked, host, rotations)}")
     return lines
 
 
-_ADVICE = "a Γ-centred mesh would not"
+def _advice(asked: MeshSettings, host: Crystal, rotations: Integers) -> str:
+    """The Γ-centred mesh with the fewest points, none of its subdivisions smaller, that keeps the symmetry."""
+    divisions, cell = stated_mesh(asked, host)
+    n1, n2, n3 = (range(n, max(divisions) + 1) for n in divisions)
+    for finer in sorted(product(n1, n2, n3), key=lambda n: (np.prod(n), n)):
+        uniform = Mesh.uniform(finer, "Gamma")
+        try:
+            mesh = equivalent_mesh(uniform, cell.lattice, host.lattice)
+        except InputError:
+            continue
+        if mesh.keeps(rotations):
+            return f"{'a Γ-centred mesh' if finer == divisions else f'the {mesh_name(uniform)}'} would not"
+    return "a Γ-centred mesh of equal subdivisions would not"
 
 
 def _named(asked: MeshSettings, mesh: Mesh) -> str:

@@ -106,6 +106,20 @@ class Mesh:
         """
         return float(np.mean([(self.images(rotation) < 0).mean() for rotation in rotations]))
 
+    def keeps(self, rotations: Integers) -> bool:
+        """Whether every one of these rotations maps the mesh on itself: its generating vectors and its shift.
+
+        Parameters
+        ----------
+        rotations : shape (operations, 3, 3), fractional.
+        """
+        halves, whole = np.array(self.halves), 2 * self.count
+        for rotation in rotations:
+            turned = self._adjugate @ np.rint(np.linalg.inv(rotation)).astype(np.int64) @ np.array(self.matrix)
+            if (turned % self.count).any() or ((halves @ turned - self.count * halves) % whole).any():
+                return False
+        return True
+
     # -- integers -------------------------------------------------------------------
 
     @cached_property

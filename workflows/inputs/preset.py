@@ -8,7 +8,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    ValidationError,
+    model_validator,
+)
+from pydantic import Tag as Branch
 
 from kalloy.errors import HostError, SpecError, nearest
 from kalloy.workflows.inputs.stage import Stage, Takes
@@ -98,6 +109,21 @@ class LineSettings(BaseModel):
         return f"lines, {self.line_points} points a segment{beside}"
 
 
+def _kind(value: object) -> str:
+    """Which of the two is meant, so that a complaint speaks of that one's keys."""
+    if isinstance(value, BaseModel):
+        return type(value).__name__
+    is_lines = isinstance(value, dict) and ("line_points" in value or "as" in value)
+    return LineSettings.__name__ if is_lines else MeshSettings.__name__
+
+
+KPoints = Annotated[
+    Annotated[MeshSettings, Branch("MeshSettings")] | Annotated[LineSettings, Branch("LineSettings")],
+    Discriminator(_kind),
+]
+"""What a stage's k-points are: a mesh, or lines."""
+
+
 class RestartSettings(BaseModel):
     """How often a relaxation is begun anew from where it ended: its basis belongs to the cell that it started from."""
 
@@ -149,7 +175,7 @@ class Preset(BaseModel):
     engine: Literal["vasp", "gpaw"] = "vasp"
     """The engine that the settings were made for; a new campaign takes it unless told otherwise."""
     incar: dict[Literal["all"] | Stage, dict[TagName, Tag]]
-    kpoints: dict[Stage, MeshSettings | LineSettings]
+    kpoints: dict[Stage, KPoints]
     potcar: dict[str, str] = Field(default_factory=dict)
     """VASP's dataset for each element; elements not named take pymatgen's MPRelaxSet choice, which is then stated."""
     potcar_functional: Functional | None = None
