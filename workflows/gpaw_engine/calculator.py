@@ -80,6 +80,8 @@ def _smooth(least: int) -> int:
 
 def smearing(settings: Settings) -> dict[str, Any]:
     """GPAW's name for a smearing."""
+    if settings.ismear == -5:  # the density is kept: what fills the states meanwhile changes nothing
+        return {"name": "methfessel-paxton", "width": 0.01, "order": 0}
     if settings.ismear == -1:
         return {"name": "fermi-dirac", "width": settings.sigma}
     return {"name": "methfessel-paxton", "width": settings.sigma, "order": max(settings.ismear, 0)}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +31,7 @@ class DensityOfStates:
 
 
 def density_of_states(states: States, settings: Settings) -> DensityOfStates:
-    """The density of states of smeared levels.
+    """The density of states of smeared levels, or of levels between which tetrahedra interpolate.
 
     A level at e, smeared, has a fraction f((e - E)/SIGMA) below E, f the occupation function of ISMEAR. Like VASP this
     takes the difference quotient of the number of states, so that no state is lost between two energies.
@@ -44,17 +46,32 @@ def density_of_states(states: States, settings: Settings) -> DensityOfStates:
     if weights is not None:
         projected = np.zeros((weights.shape[3], states.spins, len(edges), weights.shape[4]))
     for s in range(states.spins):
-        for k, weight in enumerate(states.weights):
-            below = full * weight * fraction_below(states.eigenvalues[s, k][:, None] - edges, settings)
-            counts[s] += below.sum(axis=0)
+        for part, below in _parts_below(states, s, edges, settings):
+            counts[s] += full * below.sum(axis=0)
             if projected is not None and weights is not None:
-                projected[:, s] += np.einsum("ne,nal->ael", below, weights[s, k], optimize=True)
+                projected[:, s] += np.einsum("je,jal->ael", full * below, weights[s][part], optimize=True)
     return DensityOfStates(
         energies=energies,
         total=np.diff(counts, axis=1) / step,
         integrated=counts[:, 1:],
         projected=None if projected is None else np.diff(projected, axis=2) / step,
     )
+
+
+def _parts_below(states: States, spin: int, edges: Array, settings: Settings) -> Iterator[tuple[Any, Array]]:
+    """How much of each state lies below each energy, a k-point or, with tetrahedra, a band at a time.
+
+    Yields
+    ------
+    Which states of the arrays (k-point, band), and shape (states, energies).
+    """
+    eigenvalues = states.eigenvalues[spin]
+    if states.tetrahedra is not None:
+        for n in range(states.bands):
+            yield (slice(None), n), states.tetrahedra.below(eigenvalues[:, n], edges)
+        return
+    for k, weight in enumerate(states.weights):
+        yield (k, slice(None)), weight * fraction_below(eigenvalues[k][:, None] - edges, settings)
 
 
 def energy_grid(states: States, settings: Settings) -> Array:

@@ -29,6 +29,7 @@ from kalloy.workflows.gpaw_engine.job import Job
 from kalloy.workflows.gpaw_engine.kpoints import AnyMesh, Lines, PointList
 from kalloy.workflows.gpaw_engine.states import ElectronicStep, IonicStep, States
 from kalloy.workflows.gpaw_engine.symmetry import Irreducible, no_operations, on_grid, reduce_mesh
+from kalloy.workflows.gpaw_engine.tetrahedra import Tetrahedra
 
 Array = NDArray[np.float64]
 
@@ -140,7 +141,15 @@ class FixedDensity:
         kept = read_states(self._calc, self._kept, self._kept_weights, operations)
         eigenvalues, level = kept.eigenvalues[:, self._place], kept.fermi_level
         occupations = kept.occupations[:, self._place]
-        if self.irreducible is None:
+        tetrahedra = None
+        if self.settings.ismear == -5:
+            assert self.irreducible is not None
+            assert isinstance(self.job.kpoints, Mesh)
+            reciprocal = np.array(self.job.atoms.cell.reciprocal())
+            tetrahedra = Tetrahedra(self.job.kpoints.divisions, self.irreducible.members, reciprocal)
+            level = tetrahedra.fermi_level(eigenvalues, self.electrons)
+            occupations = tetrahedra.occupations(eigenvalues, level, self.weights)
+        elif self.irreducible is None:
             level = fermi_level(eigenvalues, self.weights, self.electrons, self.settings)
             occupations = fraction_below(eigenvalues - level, self.settings)
         return States(
@@ -151,6 +160,7 @@ class FixedDensity:
             fermi_level=level,
             projections=None if kept.projections is None else kept.projections[:, self._place],
             averaged=None if kept.averaged is None else kept.averaged[:, self._place],
+            tetrahedra=tetrahedra,
         )
 
 

@@ -116,6 +116,12 @@ def _read_poscar(path: Path) -> tuple[Atoms, str]:
 
 
 def _check(settings: Settings, kpoints: AnyMesh | PointList | Lines, folder: Path) -> None:
+    if settings.ismear == -5 and not isinstance(kpoints, Mesh):
+        raise VaspInputError(
+            "ISMEAR = -5 divides a mesh of subdivisions into tetrahedra, and KPOINTS holds something else",
+            where="INCAR",
+            mend="choose ISMEAR = 0 and SIGMA, or write a mesh",
+        )
     if settings.fixed_density:
         if settings.relaxes:
             raise VaspInputError("ICHARG = 11 keeps the density and NSW moves the ions", where="INCAR", mend="NSW = 0")

@@ -214,9 +214,14 @@ class _Tags:
 
     def smearing(self) -> int:
         value = self.incar.get("ISMEAR", 1)
-        if isinstance(value, bool) or not isinstance(value, int) or value < -1:
-            why = "needs tetrahedra, which kalloy-gpaw has not" if value == -5 else "cannot be honoured by kalloy-gpaw"
-            raise self.refuse("ISMEAR", why, "choose -1, 0, or a positive order, and SIGMA")
+        if value == -5 and self.incar.get("ICHARG") != 11:
+            why = "cannot be honoured by kalloy-gpaw in a self-consistent run"
+            raise self.refuse(
+                "ISMEAR", why, "choose 0 and SIGMA here, and -5 with ICHARG = 11 for the density of states"
+            )
+        if isinstance(value, bool) or not isinstance(value, int) or (value < -1 and value != -5):
+            why = "cannot be honoured by kalloy-gpaw"
+            raise self.refuse("ISMEAR", why, "choose -5 (with ICHARG = 11), -1, 0, or a positive order, and SIGMA")
         return value
 
     def moments(self, atoms: int) -> tuple[float, ...] | None:

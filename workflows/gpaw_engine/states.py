@@ -8,6 +8,8 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from kalloy.workflows.gpaw_engine.tetrahedra import Tetrahedra
+
 Array = NDArray[np.float64]
 
 
@@ -87,6 +89,8 @@ class States:
 
     averaged: Array | None = None
     """Same shape: the projections averaged over the star of each k-point, for densities of states."""
+    tetrahedra: Tetrahedra | None = None
+    """The mesh divided, where ISMEAR = -5 integrates over it so."""
 
     @property
     def spins(self) -> int:
