@@ -131,3 +131,24 @@ def relaxed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tags = {"ENCUT": "200", "EDIFF": "1E-4", "IBRION": "2", "ISIF": "3", "NSW": "25", "EDIFFG": "-0.03"}
     folder = tmp_path_factory.mktemp("engine") / "relax"
     return _done(write_job(folder, tags, GAMMA2, poscar))
+
+
+@pytest.fixture(scope="session")
+def optics(static: Path) -> Path:
+    """Dielectric function of ``static`` on its own mesh."""
+    tags = {"LOPTICS": ".TRUE.", "ALGO": "Exact", "NELM": "1", "NBANDS": "20", "NEDOS": "401", "OMEGAMAX": "40"}
+    return _child(static, "optics", {**tags, "CSHIFT": "0.2", "EDIFF": "1E-4"}, GAMMA2)
+
+
+@pytest.fixture(scope="session")
+def soc(static: Path) -> Path:
+    """Spin-orbit coupling in the density of ``static``."""
+    tags = {"LSORBIT": ".TRUE.", "LORBIT": "11", "NBANDS": "24", "MAGMOM": "6*0", "SAXIS": "0 0 1", "EDIFF": "1E-7"}
+    return _child(static, "soc", {**tags, "NEDOS": "401"}, GAMMA2)
+
+
+@pytest.fixture(scope="session")
+def tetrahedra(static: Path) -> Path:
+    """Density of states of ``static`` by tetrahedra."""
+    tags = {"LORBIT": "11", "NEDOS": "2001", "EMIN": "-35", "EMAX": "20", "ISMEAR": "-5"}
+    return _child(static, "tetrahedra", tags, "mesh\n0\nGamma\n4 4 4\n0 0 0\n")

@@ -246,7 +246,7 @@ def gpaw_symmetry(operations: Operations) -> dict[str, Any]:
         "rotations": operations.rotations,
         "translations": operations.translations,
         "atommaps": operations.images,
-        "symmorphic": False,
+        "symmorphic": not operations.translations.any(),
         "time_reversal": operations.time_reversal,
     }
 

@@ -39,17 +39,20 @@ def density_of_states(states: States, settings: Settings) -> DensityOfStates:
     energies = energy_grid(states, settings)
     step = energies[1] - energies[0]
     edges = np.concatenate([[energies[0] - step], energies])
-    full = 2.0 / states.spins
+    full = states.full
     counts = np.zeros((states.spins, len(edges)))
     projected = None
     weights = states.averaged if states.averaged is not None else states.projections
     if weights is not None:
-        projected = np.zeros((weights.shape[3], states.spins, len(edges), weights.shape[4]))
+        projected = np.zeros((weights.shape[3], len(weights), len(edges), weights.shape[4]))
     for s in range(states.spins):
         for part, below in _parts_below(states, s, edges, settings):
             counts[s] += full * below.sum(axis=0)
             if projected is not None and weights is not None:
-                projected[:, s] += np.einsum("je,jal->ael", full * below, weights[s][part], optimize=True)
+                for component in range(len(weights)) if states.spinors else (s,):
+                    projected[:, component] += np.einsum(
+                        "je,jal->ael", full * below, weights[component][part], optimize=True
+                    )
     return DensityOfStates(
         energies=energies,
         total=np.diff(counts, axis=1) / step,

@@ -26,7 +26,7 @@ def fraction_below(distance: Array, settings: Settings) -> Array:
     return np.asarray(methfessel_paxton(distance, 0.0, settings.sigma, max(settings.ismear, 0))[0])
 
 
-def fermi_level(eigenvalues: Array, weights: Array, electrons: float, settings: Settings) -> float:
+def fermi_level(eigenvalues: Array, weights: Array, electrons: float, settings: Settings, full: float) -> float:
     """The energy up to which levels must be filled; the middle of the range where there is a gap.
 
     Parameters
@@ -34,8 +34,8 @@ def fermi_level(eigenvalues: Array, weights: Array, electrons: float, settings: 
     eigenvalues : shape (spins, kpoints, bands), eV.
     weights : shape (kpoints,), sum 1; points of weight zero count for nothing.
     electrons : to be placed; at most all levels full.
+    full : electrons that a filled level holds.
     """
-    full = 2.0 / len(eigenvalues)
 
     def surplus(energy: float) -> float:
         filled = fraction_below(eigenvalues - energy, settings)

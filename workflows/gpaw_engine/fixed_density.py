@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,17 @@ from kalloy.workflows.gpaw_engine.calculator import (
 )
 from kalloy.workflows.gpaw_engine.filling import fermi_level, fraction_below
 from kalloy.workflows.gpaw_engine.job import Job
-from kalloy.workflows.gpaw_engine.kpoints import AnyMesh, Lines, PointList
+from kalloy.workflows.gpaw_engine.kpoints import AnyMesh, Lines, Mesh, PointList
+from kalloy.workflows.gpaw_engine.optics import DielectricFunction, dielectric_function
+from kalloy.workflows.gpaw_engine.spin_orbit import spinor_states
 from kalloy.workflows.gpaw_engine.states import ElectronicStep, IonicStep, States
 from kalloy.workflows.gpaw_engine.symmetry import Irreducible, no_operations, on_grid, reduce_mesh
 from kalloy.workflows.gpaw_engine.tetrahedra import Tetrahedra
 
 Array = NDArray[np.float64]
+
+
+VASP_NELM = 60
 
 
 class FixedDensity:
@@ -45,6 +51,8 @@ class FixedDensity:
         _check_parent(self.parent, job)
         self.electrons = valence_electrons(job.atoms)
         self.bands = job.settings.nbands or default_bands(self.electrons, len(job.atoms), job.settings.spins)
+        if job.settings.spinors:  # of which a scalar state makes two
+            self.bands += self.bands % 2 if job.settings.nbands else self.bands
         n1, n2, n3 = self.parent.get_number_of_grid_points()
         self.grid = (int(n1), int(n2), int(n3))
         self.dropped = 0
@@ -58,7 +66,10 @@ class FixedDensity:
             operations, self.dropped = usable_operations(
                 self.settings, self.job.atoms, kpoints, None if moments is None else np.array(moments)
             )
-            self.operations = operations.subset(on_grid(operations, self.grid))
+            usable = on_grid(operations, self.grid)
+            if self.settings.optics:  # GPAW's response knows no operations with a translation
+                usable &= ~operations.translations.any(axis=1)
+            self.operations = operations.subset(usable)
             irreducible = reduce_mesh(kpoints.points(), self.operations)
             self.irreducible: Irreducible | None = irreducible
             self.points, self.weights = irreducible.points, irreducible.weights
@@ -89,8 +100,8 @@ class FixedDensity:
             self.parent,
             txt=self.log,
             kpts=self._computed[::-1],
-            nbands=self.bands,
-            maxiter=self.settings.nelm,
+            nbands=self._scalar_bands + self._spare_bands,
+            maxiter=self._steps_allowed,
             occupations=smearing(self.settings),
             symmetry=gpaw_symmetry(self.operations),
             convergence=convergence(self.settings, self.electrons, bands=self._converged_bands),
@@ -102,7 +113,7 @@ class FixedDensity:
                 watch(len(steps), step)
         except KohnShamConvergenceError as error:
             raise EngineError(
-                f"the eigenvalues did not converge in NELM = {self.settings.nelm} steps",
+                f"the eigenvalues did not converge in {self._steps_allowed} steps",
                 where=str(self.job.folder),
                 mend="raise NELM, or NBANDS so that more bands lie above those that must converge",
             ) from error
@@ -124,8 +135,28 @@ class FixedDensity:
         return len(self.points) if self.irreducible is None else len(self.irreducible.members)
 
     @property
+    def _steps_allowed(self) -> int:
+        """NELM; where VASP would diagonalise exactly in one step (LOPTICS) iteration takes VASP's default at least."""
+        return max(self.settings.nelm, VASP_NELM) if self.settings.optics else self.settings.nelm
+
+    @property
+    def _scalar_bands(self) -> int:
+        return self.bands // 2 if self.settings.spinors else self.bands
+
+    @property
+    def _spare_bands(self) -> int:
+        """Bands beyond those asked for where all that were asked for must converge: the highest never do quickly."""
+        return max(self._scalar_bands // 10, 4) if self._every_band_counts else 0
+
+    @property
+    def _every_band_counts(self) -> bool:
+        return self.settings.optics or self.settings.spinors
+
+    @property
     def _converged_bands(self) -> int:
         """Bands whose residuals count: all but the upper third of the empty ones, which converge slowly."""
+        if self._every_band_counts:
+            return self._scalar_bands
         full = self.electrons // 2
         return max(full + 1, self.bands - max((self.bands - full) // 3, 2))
 
@@ -137,8 +168,7 @@ class FixedDensity:
 
         Lists and lines are filled by the weights that KPOINTS gives them, as in VASP; lines have equal ones.
         """
-        operations = self.operations if projected else None
-        kept = read_states(self._calc, self._kept, self._kept_weights, operations)
+        kept = self._kept_states(projected)
         eigenvalues, level = kept.eigenvalues[:, self._place], kept.fermi_level
         occupations = kept.occupations[:, self._place]
         tetrahedra = None
@@ -147,10 +177,10 @@ class FixedDensity:
             assert isinstance(self.job.kpoints, Mesh)
             reciprocal = np.array(self.job.atoms.cell.reciprocal())
             tetrahedra = Tetrahedra(self.job.kpoints.divisions, self.irreducible.members, reciprocal)
-            level = tetrahedra.fermi_level(eigenvalues, self.electrons)
+            level = tetrahedra.fermi_level(eigenvalues, self.electrons, kept.full)
             occupations = tetrahedra.occupations(eigenvalues, level, self.weights)
-        elif self.irreducible is None:
-            level = fermi_level(eigenvalues, self.weights, self.electrons, self.settings)
+        elif self.irreducible is None or kept.spinors:
+            level = fermi_level(eigenvalues, self.weights, self.electrons, self.settings, kept.full)
             occupations = fraction_below(eigenvalues - level, self.settings)
         return States(
             points=self.points,
@@ -160,8 +190,36 @@ class FixedDensity:
             fermi_level=level,
             projections=None if kept.projections is None else kept.projections[:, self._place],
             averaged=None if kept.averaged is None else kept.averaged[:, self._place],
+            spinors=kept.spinors,
             tetrahedra=tetrahedra,
         )
+
+    def _kept_states(self, projected: bool) -> States:
+        """The states as they were computed, each k-point once: spin-orbit coupling added, spare bands left out."""
+        scalar = read_states(
+            self._calc,
+            self._kept,
+            self._kept_weights,
+            self.operations if projected and not self.settings.spinors else None,
+        )
+        if not self.settings.spinors:
+            return scalar.lowest(self.bands)
+        members = self.irreducible.members if self.irreducible is not None else None
+        eigenvalues, parts, averaged = spinor_states(
+            self._calc, self._scalar_bands, self._kept, members, projected
+        )
+        return replace(
+            scalar,
+            eigenvalues=eigenvalues,
+            occupations=np.zeros_like(eigenvalues),
+            projections=parts,
+            averaged=averaged,
+            spinors=True,
+        ).lowest(self.bands)
+
+    def dielectric_function(self, states: States) -> DielectricFunction:
+        """ε of the states that were asked for."""
+        return dielectric_function(self._calc, states, self.settings, self.bands)
 
 
 def fixed_density_calculation(parent: Any, *, txt: Path, **changes: Any) -> Any:

@@ -11,7 +11,7 @@ import numpy as np
 from ase import Atoms
 
 from kalloy.errors import VaspInputError
-from kalloy.workflows.gpaw_engine.kpoints import AnyMesh, Lines, PointList, read_kpoints
+from kalloy.workflows.gpaw_engine.kpoints import AnyMesh, Lines, Mesh, PointList, read_kpoints
 from kalloy.workflows.gpaw_engine.settings import Settings, read_settings
 from kalloy.workflows.gpaw_engine.tags import idle_tags
 
@@ -85,7 +85,14 @@ def _read_incar(path: Path) -> dict[str, Any]:
     twice = [tag for tag, times in Counter(tags).items() if times > 1]
     if twice:
         raise VaspInputError(f"{twice[0]} is given twice", where=path.name, mend="keep one of the two")
-    return {tag.upper(): incar[tag] for tag in incar}
+    return {tag.upper(): _flat(incar[tag]) for tag in incar}
+
+
+def _flat(value: Any) -> Any:
+    """Lists of lists, as pymatgen reads the moments of spinors, as one list."""
+    if isinstance(value, list) and any(isinstance(part, list) for part in value):
+        return [number for part in value for number in part]
+    return value
 
 
 def _names(path: Path) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from kalloy.workflows.gpaw_engine.job import Job
+from kalloy.workflows.gpaw_engine.optics import DielectricFunction
 from kalloy.workflows.gpaw_engine.setups import dataset
 from kalloy.workflows.gpaw_engine.states import ElectronicStep, IonicStep, States
 from kalloy.workflows.gpaw_engine.vasprun_writer import PRESSURE, tidy
@@ -116,10 +117,21 @@ class OutcarWriter:
             for k, point in enumerate(states.points):
                 write(f" k-point {k + 1:5d} : {point[0]:10.4f}{point[1]:10.4f}{point[2]:10.4f}\n")
                 write("  band No.  band energies     occupation \n")
-                full = 2.0 / states.spins
-                rows = zip(states.eigenvalues[s, k], full * tidy(states.occupations[s, k]), strict=True)
+                rows = zip(states.eigenvalues[s, k], states.full * tidy(states.occupations[s, k]), strict=True)
                 self.file.writelines(f" {n:6d} {e:12.4f} {f:12.5f}\n" for n, (e, f) in enumerate(rows, start=1))
                 write("\n")
+
+    def optics(self, optics: DielectricFunction) -> None:
+        """The dielectric function, both parts."""
+        for name, part in (("IMAGINARY", optics.epsilon.imag), ("REAL", optics.epsilon.real)):
+            self.file.write(
+                f"  frequency dependent {name:>10s} DIELECTRIC FUNCTION (independent particle, no local field effects) "
+                "density-density\n     E(ev)      X         Y         Z        XY        YZ        ZX\n"
+                f"{'-' * 98}\n"
+            )
+            for energy, row in zip(optics.energies, part, strict=True):
+                self.file.write(f"{energy:12.6f}" + "".join(f"{x:12.6f}" for x in row) + "\n")
+            self.file.write("\n\n")
 
     def end(self) -> None:
         """Timing; its presence tells readers that the run came to its end."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kalloy.workflows.gpaw_engine.job import Job
+from kalloy.workflows.gpaw_engine.settings import Settings
 
 Groups = dict[str, dict[str, Any]]
 
@@ -30,7 +31,7 @@ def parameters(job: Job, bands: int, electrons: int, grid: tuple[int, int, int])
         "electronic smearing": {"ISMEAR": s.ismear, "SIGMA": s.sigma},
         "electronic projectors": {"LREAL": False},
         "electronic startup": {"ICHARG": 11 if s.fixed_density else 2},
-        "electronic spin": {"ISPIN": s.spins, "LNONCOLLINEAR": False, "LSORBIT": False} | _moments(job),
+        "electronic spin": {"ISPIN": s.spins, "LNONCOLLINEAR": s.spinors, "LSORBIT": s.spinors} | _moments(job),
         "electronic exchange-correlation": {
             "LASPH": True,
             "LMETAGGA": False,
@@ -56,7 +57,8 @@ def parameters(job: Job, bands: int, electrons: int, grid: tuple[int, int, int])
             "EMIN": 10.0 if s.emin is None else s.emin,
             "EMAX": -10.0 if s.emax is None else s.emax,
         },
-        "writing": {"LWAVE": s.keep_waves, "LCHARG": s.keep_density, "LOPTICS": False},
+        "writing": {"LWAVE": s.keep_waves, "LCHARG": s.keep_density},
+        "electronic optics": {"LOPTICS": s.optics} | ({"CSHIFT": s.cshift} if s.optics else {}),
         "miscellaneous": {"LDAU": False},
         "vdW DFT": {"LUSE_VDW": False, "IVDW": 0},
         "linear response parameters": {"LEPSILON": False},
@@ -68,7 +70,7 @@ def _moments(job: Job) -> dict[str, Any]:
     return {"MAGMOM": moments} if moments is not None else {}
 
 
-def approximations(dropped: int) -> list[str]:
+def approximations(dropped: int, settings: Settings) -> list[str]:
     """What this engine does otherwise than VASP, one sentence each; in OUTCAR and for the provenance.
 
     Parameters
@@ -85,6 +87,13 @@ def approximations(dropped: int) -> list[str]:
         "each lattice vector",
         "projections cover s, p and d inside the PAW spheres",
     ]
+    if settings.optics:
+        notes.append("LOPTICS: independent particles without local fields; CSHIFT alone broadens both parts of ε")
+        notes.append("LOPTICS: whatever ALGO and NELM, bands are iterated until every one of NBANDS has converged")
+    if settings.spinors:
+        notes.append("LSORBIT: the coupling is added to scalar-relativistic states; the density does not answer to it")
+    if settings.ismear == -5:
+        notes.append("ISMEAR = -5: linear tetrahedra without Bloechl's corrections, which vanish where no band is cut")
     if dropped:
         notes.append(
             f"the k-mesh breaks {dropped} of the crystal's operations; it and the density keep only the others"

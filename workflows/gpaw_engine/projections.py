@@ -42,9 +42,9 @@ def project(calc: Any, operations: Operations) -> Projections:
     shape = (*np.shape(calc.eigenvalues()), len(dft.setups), len(ORBITALS))
     states, stars = np.zeros(shape), np.zeros(shape)
     turns = _turns(operations, np.array(calc.atoms.cell))
-    layout = [_layout(setup) for setup in dft.setups]
+    layouts = [layout(setup) for setup in dft.setups]
     for wfs in dft.ibzwfs:
-        for a, shells in enumerate(layout):
+        for a, shells in enumerate(layouts):
             for ell, rows, overlap in shells:
                 p_nim = wfs.P_ani[a][:, rows]
                 matrix = np.einsum("nim,ij,njl->nml", p_nim.conj(), overlap, p_nim, optimize=True).real
@@ -56,7 +56,7 @@ def project(calc: Any, operations: Operations) -> Projections:
     return Projections(states, stars)
 
 
-def _layout(setup: Any) -> list[tuple[int, NDArray[np.int64], Array]]:
+def layout(setup: Any) -> list[tuple[int, NDArray[np.int64], Array]]:
     """For s, p and d: l, the projectors of each radial function (rows) and m (columns), the radial overlaps."""
     from gpaw.utilities import unpack_hermitian
 

@@ -11,6 +11,7 @@ from ase import Atoms
 from kalloy.workflows.gpaw_engine.dos import density_of_states
 from kalloy.workflows.gpaw_engine.eigenval import write_doscar, write_eigenval, write_ibzkpt
 from kalloy.workflows.gpaw_engine.job import Job
+from kalloy.workflows.gpaw_engine.optics import DielectricFunction
 from kalloy.workflows.gpaw_engine.oszicar import OszicarWriter
 from kalloy.workflows.gpaw_engine.outcar import OutcarWriter
 from kalloy.workflows.gpaw_engine.parameters import approximations, parameters
@@ -52,7 +53,7 @@ class Reports:
         """
         groups = parameters(self.job, bands, self.electrons, grid)
         self.vasprun.begin(self.job, points, weights, groups)
-        self.outcar.begin(groups, points, weights, zone_points, approximations(dropped))
+        self.outcar.begin(groups, points, weights, zone_points, approximations(dropped, self.job.settings))
         self.oszicar.say(f" gpaw: {len(points)} k-points, {bands} bands, {self.electrons} electrons")
         if irreducible is not None:
             write_ibzkpt(self.job.folder / "IBZKPT", irreducible)
@@ -73,7 +74,14 @@ class Reports:
         self.oszicar.ionic(self.geometries, step, self.job.settings.spins)
         write_contcar(self.job.folder / "CONTCAR", self.job, step.atoms)
 
-    def finish(self, states: States, atoms: Atoms, relaxed: bool, stopped: str | None) -> None:
+    def finish(
+        self,
+        states: States,
+        atoms: Atoms,
+        relaxed: bool,
+        stopped: str | None,
+        optics: DielectricFunction | None = None,
+    ) -> None:
         """Spectra of the last geometry, and the ends of all files.
 
         Parameters
@@ -92,6 +100,9 @@ class Reports:
         write_eigenval(folder / "EIGENVAL", atoms, title, states)
         write_doscar(folder / "DOSCAR", atoms, title, states, dos)
         self.vasprun.spectra(states, dos)
+        if optics is not None:
+            self.vasprun.optics(optics)
+            self.outcar.optics(optics)
         self.vasprun.close_step()
         self.outcar.states(states)
         self.outcar.end()

@@ -75,7 +75,9 @@ def _run_fixed_density(job: Job) -> None:
     )
     step = calculator.converge(_Watcher(reports, Stopcar(job.folder)))
     reports.ionic(step)
-    reports.finish(calculator.states(projected=job.settings.lorbit > 0), job.atoms, relaxed=False, stopped=None)
+    states = calculator.states(projected=job.settings.lorbit > 0)
+    optics = calculator.dielectric_function(states) if job.settings.optics else None
+    reports.finish(states, job.atoms, relaxed=False, stopped=None, optics=optics)
 
 
 class _Watcher:

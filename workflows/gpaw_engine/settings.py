@@ -96,6 +96,14 @@ class Settings:
     """Lower end of the density of states, eV; None for just below the lowest eigenvalue."""
     emax: float | None
     """Upper end of the density of states, eV; None for just above the highest eigenvalue."""
+    optics: bool
+    """LOPTICS: the dielectric function of independent particles."""
+    cshift: float
+    """Complex shift of the frequency, eV."""
+    omegamax: float | None
+    """Largest frequency, eV; None for a little beyond the largest transition."""
+    spinors: bool
+    """LSORBIT: spin-orbit coupling, added to the states of the kept density without a new self-consistency."""
     keep_density: bool
     """LCHARG: write the density to gpaw.gpw."""
     keep_waves: bool
@@ -126,6 +134,10 @@ def read_settings(incar: Mapping[str, Any], atoms: int) -> Settings:
     ibrion = tags.choice("IBRION", -1 if nsw == 0 else 0, (-1, 0, 1, 2) if nsw == 0 else (-1, 1, 2))
     emin, emax = tags.number("EMIN", 10.0), tags.number("EMAX", -10.0)
     spins = tags.choice("ISPIN", 1, (1, 2))
+    tags.require_kept_density()
+    spinors = tags.flag("LSORBIT", False)
+    if spinors and "MAGMOM" in incar:
+        tags.require_no_moments(atoms)
     return Settings(
         system=str(incar.get("SYSTEM", "unknown system")),
         encut=tags.cutoff(),
@@ -148,6 +160,10 @@ def read_settings(incar: Mapping[str, Any], atoms: int) -> Settings:
         nedos=tags.integer("NEDOS", 301, least=2),
         emin=emin if emin < emax else None,
         emax=emax if emin < emax else None,
+        optics=tags.flag("LOPTICS", False),
+        cshift=tags.number("CSHIFT", 0.1, above=0),
+        omegamax=tags.number("OMEGAMAX", 0.0, above=0) if "OMEGAMAX" in incar else None,
+        spinors=spinors,
         keep_density=tags.flag("LCHARG", True),
         keep_waves=tags.flag("LWAVE", True),
     )
@@ -223,6 +239,27 @@ class _Tags:
             why = "cannot be honoured by kalloy-gpaw"
             raise self.refuse("ISMEAR", why, "choose -5 (with ICHARG = 11), -1, 0, or a positive order, and SIGMA")
         return value
+
+    def require_kept_density(self) -> None:
+        """Refuse what is done in a kept density only, where it is asked of a self-consistent run."""
+        for tag, what in (("LOPTICS", "optical spectra"), ("LSORBIT", "spin-orbit coupling")):
+            if self.flag(tag, False) and self.incar.get("ICHARG") != 11:
+                mend = "set ICHARG = 11 and copy gpaw.gpw from a static calculation"
+                raise self.refuse(tag, f"needs a kept density here: kalloy-gpaw adds {what} to it", mend)
+        for tag in ("LOPTICS", "LSORBIT"):
+            if self.flag(tag, False) and self.incar.get("ISPIN", 1) != 1:
+                raise self.refuse(tag, "cannot be honoured by kalloy-gpaw with two spin channels", "set ISPIN = 1")
+        if self.flag("LOPTICS", False) and self.flag("LSORBIT", False):
+            raise self.refuse("LOPTICS", "cannot be honoured by kalloy-gpaw with LSORBIT", "ask for one of them")
+
+    def require_no_moments(self, atoms: int) -> None:
+        """Spinors of a density without moments: MAGMOM is three zeros an atom."""
+        moments = self.incar["MAGMOM"]
+        if not isinstance(moments, Sequence) or len(moments) != 3 * atoms:
+            raise self.refuse("MAGMOM", f"is not three numbers for each of {atoms} atoms, as LSORBIT needs")
+        if any(moments):
+            mend = "set all moments to zero, or use vasp_ncl"
+            raise self.refuse("MAGMOM", "cannot be honoured by kalloy-gpaw with LSORBIT", mend)
 
     def moments(self, atoms: int) -> tuple[float, ...] | None:
         if "MAGMOM" not in self.incar:

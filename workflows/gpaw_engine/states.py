@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from ase import Atoms
@@ -85,10 +85,13 @@ class States:
     fermi_level: float
     """eV."""
     projections: Array | None = None
-    """Shape (spins, kpoints, bands, atoms, 9): s, py, pz, px, dxy, dyz, dz2, dxz, dx2-y2 inside the spheres."""
+    """Shape (spins, kpoints, bands, atoms, 9): s, py, pz, px, dxy, dyz, dz2, dxz, dx2-y2 inside the spheres. Of spinors
+    the first axis is: density, and the moments along x, y, z."""
 
     averaged: Array | None = None
     """Same shape: the projections averaged over the star of each k-point, for densities of states."""
+    spinors: bool = False
+    """Whether a state holds one electron although there is one channel; projections then are total, mx, my, mz."""
     tetrahedra: Tetrahedra | None = None
     """The mesh divided, where ISMEAR = -5 integrates over it so."""
 
@@ -102,8 +105,26 @@ class States:
         """Bands at each k-point."""
         return int(self.eigenvalues.shape[2])
 
+    def lowest(self, bands: int) -> States:
+        """The same without the bands above."""
+
+        def cut(array: Array | None) -> Array | None:
+            return None if array is None else array[:, :, :bands]
+
+        return replace(
+            self,
+            eigenvalues=self.eigenvalues[:, :, :bands],
+            occupations=self.occupations[:, :, :bands],
+            projections=cut(self.projections),
+            averaged=cut(self.averaged),
+        )
+
+    @property
+    def full(self) -> float:
+        """Electrons that a filled state holds."""
+        return 1.0 if self.spinors else 2.0 / self.spins
+
     @property
     def electrons(self) -> float:
         """Electrons in the cell by the occupations."""
-        full = 2.0 / self.spins
-        return float(full * np.einsum("k,skn->", self.weights, self.occupations))
+        return float(self.full * np.einsum("k,skn->", self.weights, self.occupations))

@@ -18,7 +18,7 @@ def _tags(text: str) -> list[str]:
 OBEYED = frozenset(
     _tags(
         "SYSTEM PREC ENCUT EDIFF NELM NELMIN NBANDS ISMEAR SIGMA ISPIN MAGMOM ISYM SYMPREC NSW IBRION ISIF EDIFFG "
-        "ICHARG LORBIT NEDOS EMIN EMAX LCHARG LWAVE"
+        "ICHARG LORBIT NEDOS EMIN EMAX LCHARG LWAVE LOPTICS CSHIFT OMEGAMAX LSORBIT"
     )
 )
 """Tags whose meaning is VASP's; ``settings`` reads them and refuses the values that it cannot honour."""
@@ -36,6 +36,7 @@ IDLE: dict[str, str] = {
     **dict.fromkeys(_tags("POTIM NFREE"), "the relaxation takes its step length from its own Hessian"),
     **dict.fromkeys(_tags("KSPACING KGAMMA"), "KPOINTS is there, and has precedence as in VASP"),
     **dict.fromkeys(_tags("NBLOCK KBLOCK"), "every ionic step is written"),
+    "SAXIS": "without moments no axis of the spin is distinguished",
     "ADDGRID": "augmentation charges are evaluated in reciprocal space",
     "NWRITE": "the amount of output is fixed",
     "LCORR": "forces are exact derivatives at self-consistency",
@@ -46,8 +47,8 @@ IDLE: dict[str, str] = {
 ACCEPTED: dict[str, tuple[tuple[Any, ...], str]] = {
     "GGA": (("PE",), "only PBE is built in"),
     "ALGO": (
-        ("N", "F", "V", "A", "D", "C", "NORMAL", "FAST", "VERYFAST", "ALL", "DAMPED", "CONJUGATE"),
-        "only ground states by iterative diagonalisation",
+        ("N", "F", "V", "A", "D", "C", "E", "NORMAL", "FAST", "VERYFAST", "ALL", "DAMPED", "CONJUGATE", "EXACT"),
+        "states are found by iterative diagonalisation to EDIFF, whichever way is asked for",
     ),
     "IALGO": ((8, 38, 44, 46, 48, 53, 54, 55, 56, 57, 58), "only ground states by iterative diagonalisation"),
     "LASPH": ((True,), "the aspherical terms inside the spheres are always taken"),
@@ -62,9 +63,8 @@ ACCEPTED: dict[str, tuple[tuple[Any, ...], str]] = {
     "IVDW": ((0,), "van der Waals corrections are not available"),
     "LVDW": ((False,), "van der Waals corrections are not available"),
     "LUSE_VDW": ((False,), "van der Waals functionals are not available"),
-    "LSORBIT": ((False,), "spin-orbit coupling is not available"),
     "LNONCOLLINEAR": ((False,), "non-collinear magnetism is not available"),
-    "LOPTICS": ((False,), "optical spectra are not available"),
+    "LRPA": ((False,), "local fields are left out of the optical spectra"),
     "LEPSILON": ((False,), "linear response to fields is not available"),
     "LCALCEPS": ((False,), "response to finite fields is not available"),
     "LCALCPOL": ((False,), "polarisation is not available"),

@@ -92,7 +92,7 @@ class Tetrahedra:
             np.add.at(found, (corners[row, q], place), weights[:, q])
 
     def occupations(self, eigenvalues: Array, level: float, weights: Array) -> Array:
-        """Occupations at a Fermi level, with Blöchl's corrections for the curvature that straight tetrahedra miss.
+        """Occupations at a Fermi level, without Blöchl's corrections: they vanish where no band is cut.
 
         Parameters
         ----------
@@ -103,25 +103,20 @@ class Tetrahedra:
         -------
         Shape (spins, irreducible points, bands), 1 for a filled state.
         """
-        from gpaw.tetrahedron import weights as bloechl
+        at = np.array([level])
+        spins, _, bands = eigenvalues.shape
+        filled = [[self.below(eigenvalues[s, :, n], at)[:, 0] for n in range(bands)] for s in range(spins)]
+        return np.asarray(np.transpose(filled, (0, 2, 1)) / weights[:, None])
 
-        # GPAW takes every tetrahedron in turn; one of each kind is repeated as often as it occurs.
-        times = np.rint(self.share / self.share.min()).astype(int)
-        every = np.repeat(self.corners, times, axis=0)
-        if len(every) % 6:
-            every = np.tile(every, (6, 1))
-        filled = np.array([bloechl(e - level, every.reshape(-1, 6, 4), True) for e in eigenvalues])
-        return np.asarray(filled / (weights[:, None] * (len(every) // 6)))
-
-    def fermi_level(self, eigenvalues: Array, electrons: float) -> float:
+    def fermi_level(self, eigenvalues: Array, electrons: float, full: float) -> float:
         """The energy up to which the states hold all electrons; the middle of the gap where there is one.
 
         Parameters
         ----------
         eigenvalues : shape (spins, irreducible points, bands), eV.
+        full : electrons that a filled state holds.
         """
-        full = 2.0 / len(eigenvalues)
-        bands = electrons / 2 if len(eigenvalues) == 1 else None
+        bands = electrons / full if len(eigenvalues) == 1 else None
         if bands is not None and abs(bands - round(bands)) < 1e-6 and round(bands) < eigenvalues.shape[2]:
             top = eigenvalues[:, :, round(bands) - 1].max()
             bottom = eigenvalues[:, :, round(bands)].min()
@@ -136,7 +131,7 @@ class Tetrahedra:
 
 
 def _cut(levels: Array) -> Array:
-    """Shape (n, 4): the part of a tetrahedron below zero, by corner; ``levels`` rise along the rows and straddle zero."""
+    """Shape (n, 4): the part of each tetrahedron below zero, by corner; ``levels`` rise along each row."""
     from gpaw.tetrahedron import bja1b, bja2b, bja3b
 
     weights = np.zeros_like(levels)

@@ -16,6 +16,7 @@ from ase.units import GPa
 from kalloy.workflows.gpaw_engine.dos import DensityOfStates
 from kalloy.workflows.gpaw_engine.job import Job
 from kalloy.workflows.gpaw_engine.kpoints import GeneratedMesh, Lines, Mesh
+from kalloy.workflows.gpaw_engine.optics import DielectricFunction
 from kalloy.workflows.gpaw_engine.projections import ORBITALS
 from kalloy.workflows.gpaw_engine.setups import dataset
 from kalloy.workflows.gpaw_engine.states import ElectronicStep, Energies, IonicStep, States
@@ -79,6 +80,21 @@ class VasprunWriter:
         self._dos(states, dos)
         if states.projections is not None:
             self._projected(states, states.projections)
+        self.file.flush()
+
+    def optics(self, optics: DielectricFunction) -> None:
+        """The dielectric function inside ``<calculation>``."""
+        self.file.write('  <dielectricfunction comment="density-density">\n')
+        for name, part in (("imag", optics.epsilon.imag), ("real", optics.epsilon.real)):
+            self.file.write(f'   <{name}>\n    <array>\n     <dimension dim="1">gridpoints</dimension>\n')
+            self.file.writelines(
+                f"     <field>{field}</field>\n" for field in ("energy", "xx", "yy", "zz", "xy", "yz", "zx")
+            )
+            self.file.write("     <set>\n")
+            for energy, row in zip(optics.energies, part, strict=True):
+                self.file.write(f"      <r>{energy:10.4f} {' '.join(f'{x:10.4f}' for x in row)} </r>\n")
+            self.file.write(f"     </set>\n    </array>\n   </{name}>\n")
+        self.file.write("  </dielectricfunction>\n")
         self.file.flush()
 
     def end(self, atoms: Atoms) -> None:
