@@ -205,9 +205,7 @@ class FixedDensity:
         if not self.settings.spinors:
             return scalar.lowest(self.bands)
         members = self.irreducible.members if self.irreducible is not None else None
-        eigenvalues, parts, averaged = spinor_states(
-            self._calc, self._scalar_bands, self._kept, members, projected
-        )
+        eigenvalues, parts, averaged = spinor_states(self._calc, self._scalar_bands, self._kept, members, projected)
         return replace(
             scalar,
             eigenvalues=eigenvalues,
