@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pymatgen.io.vasp.inputs import Kpoints
 
 
-def expected_points(kpoints: Kpoints, crystal: Crystal, tags: Mapping[str, Any]) -> int | None:
+def expected_points(kpoints: Kpoints, crystal: Crystal | None, tags: Mapping[str, Any]) -> int | None:
     """The number of k-points of a calculation.
 
     Of a mesh its irreducible points under the symmetry of structure, moments and ISYM; of lines and lists every point.
@@ -24,16 +24,19 @@ def expected_points(kpoints: Kpoints, crystal: Crystal, tags: Mapping[str, Any])
 
     Parameters
     ----------
+    crystal : None where it is not known, which only matters to a mesh.
     tags : of the INCAR.
 
     Returns
     -------
-    None for a mesh that is moved off Γ by anything but halves of its spacing.
+    None for a mesh on an unknown structure, or one that is moved off Γ by anything but halves of its spacing.
     """
     if kpoints.style.name == "Line_mode":
         return int(kpoints.num_kpts) * (len(kpoints.kpts) // 2)
     if kpoints.num_kpts > 0:
         return int(kpoints.num_kpts)
+    if crystal is None:
+        return None
     mesh = mesh_from(kpoints, crystal)
     return None if mesh is None else len(irreducible_points(mesh, crystal, tags).points)
 

@@ -112,20 +112,7 @@ class Inputs:
 
     @cached_property
     def points(self) -> int | None:
-        """Irreducible k-points: of a mesh by the crystal's symmetry; None where the structure is not known."""
-        if self.kpoints is None:
-            return None
-        if self.is_on_lines:
-            return int(self.kpoints.num_kpts) * (len(self.kpoints.kpts) // 2)
-        if self.divisions is None:
-            return int(self.kpoints.num_kpts) or None
-        return self._irreducible(self.divisions)
+        """How many k-points are computed; of a mesh the irreducible ones, None where the structure is not known."""
+        from kalloy.workflows.inputs.expected import expected_points
 
-    def _irreducible(self, divisions: tuple[int, int, int]) -> int | None:
-        from kalloy.workflows.inputs.mesh import Mesh
-        from kalloy.workflows.inputs.reduction import irreducible_points
-
-        if self.crystal is None:
-            return None
-        mesh = Mesh.uniform(divisions, "Gamma" if self.kpoints.style.name == "Gamma" else "Monkhorst-Pack")
-        return len(irreducible_points(mesh, self.crystal, self.tags).points)
+        return None if self.kpoints is None else expected_points(self.kpoints, self.crystal, self.tags)
