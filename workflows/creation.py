@@ -25,6 +25,10 @@ on = "all"
 [[step]]                       # the host and the winner get spectra
 stages = ["dos", "bands"]
 on = { host = true, lowest = 1 }
+
+# [noise]                      # how far apart two energies must be to mean anything (docs/members.md)
+# duplicate = true             # a second orientation, where the k-mesh breaks the lattice's symmetry
+# rattle = 2                   # winner and runner-up relaxed again from displaced atoms
 """
 
 

@@ -224,6 +224,31 @@ def test_a_difference_is_taken_on_by_name_and_stays_on_record(campaign: Campaign
     assert "which is done already" in adopt(campaign, again)[1]
 
 
+def test_an_interrupted_adoption_leaves_nothing_half(
+    campaign: Campaign, by_hand: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = by_hand("old", campaign.member("K1/c2").crystal)
+    (folder / "WAVECAR").write_text("large")
+    real = shutil.copyfile
+
+    def full(source: Path, target: Path) -> None:
+        if source.name == "vasprun.xml":
+            raise OSError(28, "No space left on device", str(target))
+        real(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    code, output = adopt(campaign, folder)
+    assert code == 1
+    assert "No space left on device" in output
+    assert attempts(campaign.calculation("K1/c2", Stage.STATIC)) == []
+    monkeypatch.undo()
+    assert adopt(campaign, folder)[0] == 0
+    attempt = finished(campaign, "K1/c2", Stage.STATIC)
+    assert attempt
+    assert not (attempt.folder / "WAVECAR").exists()
+    assert set(tree(attempt.folder)) >= {*tree(folder)} - {"WAVECAR"}
+
+
 def test_adopted_results_are_ranked_with_the_others(campaign: Campaign, by_hand: Maker) -> None:
     from kalloy.workflows.screening.ranking import rank
 

@@ -10,12 +10,14 @@ import pytest
 
 from kalloy.errors import CampaignError, InputError, SpecError
 from kalloy.structures.images import images, operations_of
-from kalloy.workflows.attempt import Outcome, attempts
+from kalloy.workflows.attempt import Outcome, State, attempts
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.derivation import derive
+from kalloy.workflows.execution.completion import complete
 from kalloy.workflows.execution.runner import execute
-from kalloy.workflows.files import read_json
+from kalloy.workflows.files import read_json, write_json
 from kalloy.workflows.inputs.stage import Stage, Takes
+from kalloy.workflows.inputs.writing import write_attempt
 from kalloy.workflows.members import Kind, Parent
 from kalloy.workflows.recipes import duplicate, meshes_keep_symmetry
 from kalloy.workflows.steps import select
@@ -117,14 +119,34 @@ def test_a_variant_has_parents_in_two_members(paper: Campaign) -> None:
     )
 
 
+def test_a_variant_waits_for_both_members(campaign: Campaign) -> None:
+    """The selection is the record; a new look at the folder knows the member by it."""
+    recipe = {"label": "host~cell-of-K1-c2", "kind": "variant", "of": "host", "cell_of": "K1/c2"}
+    spec = (campaign.root / "kalloy.toml").read_text()
+    (campaign.root / "kalloy.toml").write_text(spec + "\n[variants]\ncells = true\n")
+    step = {"step": 3, "stages": ["static"], "rule": {"cells": True}, "inputs": [], "path": None}
+    record = {**step, "members": [recipe["label"]], "derived": [recipe]}
+    write_json(campaign.root / "selections/03-static.json", record)
+    opened = Campaign(campaign.root)
+    [standing] = standings(opened, 3)
+    assert standing.state is State.BLOCKED
+    assert standing.cause == "waits for host relax, K1/c2 relax"
+    attempt = write_attempt(opened, opened.member(recipe["label"]), Stage.STATIC)
+    assert attempt.written["parents"] == [
+        {"member": "host", "stage": "relax", "takes": ["structure"]},
+        {"member": "K1/c2", "stage": "relax", "takes": ["cell"]},
+    ]
+    assert not (attempt.folder / "POSCAR").exists()
+    with pytest.raises(CampaignError, match=r"parent 'host/relax' is not done"):
+        complete(attempt)
+
+
 def test_a_recipe_whose_member_is_gone_says_so(paper: Campaign) -> None:
     with pytest.raises(CampaignError, match=r"K03/c12, which kalloy.toml no longer asks for"):
         derive({"label": "x", "kind": "variant", "of": "host", "cell_of": "K03/c12"}, paper.members)
 
 
 def test_end_members_and_references_have_their_own_meshes(tmp_path: Path) -> None:
-    from kalloy.workflows.inputs.writing import write_attempt
-
     more = '[references]\nKBr = "KBr"\nCsBr = { structure = "CsBr", mesh = [9, 9, 9] }\n'
     spec = PAPER.replace("count = [{count}]", "count = [{count}]\nend_member = true")
     (tmp_path / "kalloy.toml").write_text(spec.format(preset="paper", count=1) + more)

@@ -30,6 +30,8 @@ FILES = (
 """What is taken along, compressed or not; whatever else lies in the folder stays where it is."""
 OF_THE_ORDER = ("CHGCAR", "CHG", "AECCAR0", "AECCAR2", "WAVECAR", "gpaw.gpw")
 """What a later stage could only read with the folder's own POSCAR."""
+NEVER_COPIED = ("WAVECAR",)
+"""Tens of gigabytes that no stage takes: linked, or left where they are."""
 
 
 @dataclass(frozen=True)
@@ -156,7 +158,7 @@ def _take(adoption: Adoption, into: Path, link: bool) -> Iterator[tuple[str, str
     as_written = adoption.is_as_written
     for source in _files(adoption.found.folder):
         bare = source.name.partition(".gz")[0]
-        if bare in OF_THE_ORDER and not as_written:
+        if (bare in OF_THE_ORDER and not as_written) or (bare in NEVER_COPIED and not link):
             continue
         name = f"{source.name}.adopted" if bare == "CONTCAR" and not as_written else source.name
         target = into / name
@@ -207,4 +209,7 @@ def adopt_all(
             taken.append((adoption, None if dry_run else adopt(campaign, adoption, link=link)))
         except Refusal as error:
             refused.append((folder, error))
+        except OSError as error:
+            place = error.filename2 or error.filename or folder
+            refused.append((folder, Refusal(f"cannot be taken over: {error.strerror}", where=str(place))))
     return Outcomes(tuple(taken), tuple(refused))
