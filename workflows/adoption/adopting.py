@@ -14,7 +14,7 @@ from kalloy.errors import KalloyError
 from kalloy.structures.matching import MOST_STRAIN
 from kalloy.workflows.adoption.finding import Owner, find_owner
 from kalloy.workflows.adoption.reading import Found, Refusal, read, stage_of
-from kalloy.workflows.adoption.settings import Differences, differences, in_asked_mesh, mesh_in_basis
+from kalloy.workflows.adoption.settings import RESTARTS, Differences, differences, in_asked_mesh, mesh_in_basis
 from kalloy.workflows.attempt import WRITTEN, Attempt, Outcome, State, attempts
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.files import hash_of, write_json, write_text
@@ -48,6 +48,11 @@ class Adoption:
     def label(self) -> str:
         """``K03/c12/static``."""
         return f"{self.owner.member.label}/{self.stage}"
+
+    @property
+    def asked_again(self) -> list[str]:
+        """The differences that a ranking meets again."""
+        return [name for name in self.differing if name != RESTARTS]
 
     @property
     def is_as_written(self) -> bool:
@@ -88,7 +93,7 @@ def plan(
     Parameters
     ----------
     stage : its stage; guessed from its settings unless named.
-    allowed : settings whose difference the user takes on (``ENCUT``, ``k-mesh``, ``datasets``, ``program``).
+    allowed : settings whose difference the user takes on (``ENCUT``, ``k-mesh``, ``datasets``, ``restarts``).
     strain : how far its first cell may be from the member's unrelaxed one.
 
     Raises
@@ -96,7 +101,8 @@ def plan(
     Refusal
         With the reason: not whole, nobody's, or not made as the campaign asks.
     """
-    taken_on = parse_allowed(allowed)
+    asked = set(allowed)
+    taken_on = parse_allowed(asked - {RESTARTS}) | (asked & {RESTARTS})
     found = read(folder)
     known = stage_of(found, stage, campaign.spec.stages)
     owner = in_asked_mesh(campaign, find_owner(campaign, found, strain), known, found)

@@ -27,6 +27,8 @@ _TAG = {"ENMAX": "ENCUT"}
 """INCAR's name of a parameter, where it is another."""
 _UNSTATED = {"LHFCALC": False, "LDAU": False, "LSORBIT": False, "ISPIN": 1, "IVDW": 0, "METAGGA": "--"}
 """VASP's defaults of what makes another functional, where a preset has no need to state them."""
+RESTARTS = "restarts"
+"""What `--allow` calls a relaxation that ended in the basis of a cell far from its own."""
 _OF_THE_MEMBER = ("NELECT", "atoms", "k-mesh", "datasets")
 
 
@@ -49,7 +51,7 @@ def differences(campaign: Campaign, owner: Owner, stage: Stage, found: Found) ->
     settings = effective_settings(found.result)
     differing = _engine(campaign, settings) | _tags(campaign, owner.member, stage, settings)
     differing |= _datasets(campaign, owner.member, settings)
-    differing |= _kpoints(campaign, owner, stage, found)
+    differing |= _kpoints(campaign, owner, stage, found) | _restarts(campaign, stage, found)
     fellow = _fellow(campaign, stage)
     for name, value in (fellow or {}).items():
         if name not in _OF_THE_MEMBER and not _same(value, settings.get(name)):
@@ -86,6 +88,14 @@ def _datasets(campaign: Campaign, member: Member, settings: dict[str, Any]) -> D
         for element, symbol in pairs
         if symbol not in titles.get(element, "").split()
     }
+
+
+def _restarts(campaign: Campaign, stage: Stage, found: Found) -> Differences:
+    """The basis belongs to the cell that a run starts from: the preset says after how few steps it does not matter."""
+    wanted, steps = campaign.preset.relax_restarts, len(found.result.vasprun.steps)
+    if not stage.is_relaxation or wanted is None or steps <= wanted.until_steps:
+        return {}
+    return {RESTARTS: (f"a last run of at most {wanted.until_steps} ionic steps", f"one of {steps}")}
 
 
 # -- k-points --------------------------------------------------------------------------

@@ -99,8 +99,8 @@ def _show(outcomes: Outcomes, dry_run: bool) -> None:
                 f"{adoption.found.folder}: CONTCAR is written anew in the member's basis and order; charge density and "
                 "wave functions are left behind"
             )
-        if adoption.differing:
-            allowed = ", ".join(f'"{name}"' for name in adoption.differing)
+        if adoption.asked_again:
+            allowed = ", ".join(f'"{name}"' for name in adoption.asked_again)
             click.echo(f"{adoption.label}: a ranking asks again; allow it there by [agreement] allow = [{allowed}]")
     for _, error in outcomes.refused:
         click.echo(f"refused: {error}", err=True)
