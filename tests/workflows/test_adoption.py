@@ -263,12 +263,16 @@ def test_adopted_results_are_ranked_with_the_others(campaign: Campaign, by_hand:
     assert {r.member for r in ranking.rows if r.rank} == {"K1/c1", "K1/c2"}
 
 
-def test_a_real_calculation_of_vasp(shared: Path, tmp_path: Path) -> None:
-    """AgBr with a hybrid functional, adopted as the host of a campaign on its own structure: settings are listed."""
-    source = shared / "vasp/doped_AgBr_hse"
+@pytest.mark.parametrize(("formula", "settled"), [("AgBr", True), ("Cs2AgBr3", False)])
+def test_a_real_calculation_of_vasp(shared: Path, tmp_path: Path, formula: str, settled: bool) -> None:
+    """A hybrid functional's, adopted as the host of a campaign on its own structure: settings are listed.
+
+    The second took three ionic steps in one run, where the preset wants two at most in the last.
+    """
+    source = shared / f"vasp/doped_{formula}_hse"
     before = tree(source)
     (tmp_path / "kalloy.toml").write_text(
-        f'[host]\nstructure = "{shared}/structures/AgBr_hse_relaxed.cif"\ncell = "primitive"\n'
+        f'[host]\nstructure = "{shared}/structures/{formula}_hse_relaxed.cif"\ncell = "primitive"\n'
         '[[substitution]]\nreplace = "Ag"\nwith = "Cu"\ncount = [1]\n[calculation]\n'
         'preset = "paper-gamma"\nengine = "vasp"\n[[step]]\nstages = ["relax", "static"]\n'
     )
@@ -278,6 +282,7 @@ def test_a_real_calculation_of_vasp(shared: Path, tmp_path: Path) -> None:
     assert "is host/relax, but was not made as the campaign asks" in output
     flags = output.split("take the difference on: ")[1].split()
     assert {"LHFCALC", "k-mesh"} < set(flags)
+    assert ("restarts" not in flags) == settled
     code, output = adopt(campaign, source, *flags)
     assert code == 0, output
     [attempt] = attempts(campaign.calculation("host", Stage.RELAX))
