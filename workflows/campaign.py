@@ -166,11 +166,6 @@ class Campaign:
         return members[label]
 
     @property
-    def command(self) -> str:
-        """How the engine is started on the campaign's site, in its usual build."""
-        return self.commands[Program.STANDARD if self.spec.calculation.engine == "vasp" else Program.GPAW]
-
-    @property
     def commands(self) -> dict[Program, str]:
         """How each build is started on the campaign's site; the Γ-only one is used where the site names it."""
         named: dict[Program, str] = dict(self.spec.machine.commands)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from kalloy.errors import CampaignError, EngineError
 from kalloy.workflows.attempt import Attempt, Outcome
@@ -19,7 +19,7 @@ def run_job(
     deadline: Deadline,
     events: Events | None = None,
     tag: str = "by hand",
-    command: str | None = None,
+    commands: Mapping[str, str] | None = None,
     scheduled: bool | None = None,
 ) -> list[tuple[Attempt, Outcome | None, str]]:
     """Run attempts one after another.
@@ -44,7 +44,7 @@ def run_job(
             stop = stop or _no_time(warden)
             outcome, words, full = None, f"skipped: {stop}", False
             if not stop:
-                outcome, words, full = _one(attempt, tag, command, warden, told)
+                outcome, words, full = _one(attempt, tag, commands, warden, told)
             if full:
                 stop = "the disk or the quota is full"
             if outcome is None:
@@ -60,11 +60,11 @@ def _no_time(warden: Warden) -> str | None:
 
 
 def _one(
-    attempt: Attempt, tag: str, command: str | None, warden: Warden, events: Events
+    attempt: Attempt, tag: str, commands: Mapping[str, str] | None, warden: Warden, events: Events
 ) -> tuple[Outcome | None, str, bool]:
     """The outcome, its words, and whether the disk is full."""
     try:
-        outcome = execute(attempt.folder, tag, command, warden, events)
+        outcome = execute(attempt.folder, tag, commands, warden, events)
     except CampaignError as error:
         return None, f"skipped: {error}", False
     except EngineError as error:

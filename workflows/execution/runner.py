@@ -6,6 +6,7 @@ import os
 import sys
 import time
 import traceback
+from collections.abc import Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from kalloy.workflows.execution.deadline import Warden
 from kalloy.workflows.execution.engine import engine_command
 from kalloy.workflows.execution.events import Events, job_name
 from kalloy.workflows.execution.quota import is_full_error, room
+from kalloy.workflows.execution.restarts import settle
 from kalloy.workflows.execution.supervision import Supervised, supervise
 from kalloy.workflows.execution.verdict import Verdict, judge
 from kalloy.workflows.files import hash_of
@@ -29,7 +31,7 @@ OUTPUTS = ("vasprun.xml", "OUTCAR", "OSZICAR", "CONTCAR", "EIGENVAL", "DOSCAR")
 def execute(
     folder: Path,
     tag: str = "by hand",
-    command: str | None = None,
+    commands: Mapping[str, str] | None = None,
     warden: Warden | None = None,
     events: Events | None = None,
 ) -> Outcome | None:
@@ -39,7 +41,7 @@ def execute(
     ----------
     folder : the attempt's own folder; nothing outside it and its parents' is touched.
     tag : of the batch that sent it.
-    command : how its engine is started; None for what was so when the attempt was written.
+    commands : how each build of an engine is started; None for what was so when the attempt was written.
     warden : of the job that this attempt is part of; None for a job of its own.
     events : the batch's, which hears of the claim and the end.
 
@@ -63,7 +65,8 @@ def execute(
         )
     if (end := attempt.end) is not None:
         return Outcome(end["outcome"])
-    words = engine_command(command or attempt.written["command"])
+    written = attempt.written
+    words = engine_command((commands or {}).get(written["program"], written["command"]))
     require_parents(attempt)
     told = events or Events()
     try:
@@ -104,7 +107,7 @@ def _run(attempt: Attempt, command: list[str], warden: Warden) -> tuple[Verdict,
     try:
         complete(attempt)
         _require_potcar(attempt)
-        ran = supervise(attempt, command, warden)
+        ran = settle(attempt, lambda: supervise(attempt, command, warden), warden)
         return judge(attempt, ran, warden), ran
     except KalloyError as error:
         return Verdict(Outcome.FAILED, str(error), Cause.ENGINE), ran

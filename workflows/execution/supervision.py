@@ -36,6 +36,15 @@ class Supervised:
     """Changes of physics that custodian wanted and did not get."""
     failure: str | None = None
     """custodian's last word, where it is not content."""
+    unsettled: str | None = None
+    """Why a relaxation that was begun anew is not at its end, though its last run converged."""
+
+    def add(self, later: Supervised) -> None:
+        """Take up another start of the engine in the same attempt, whose word is now the last."""
+        self.runs += later.runs
+        self.corrections += later.corrections
+        self.refused += later.refused
+        self.failure = later.failure
 
     @property
     def exit(self) -> int | None:

@@ -45,7 +45,7 @@ def judge(attempt: Attempt, ran: Supervised, warden: Warden) -> Verdict:
         words = f"custodian would change physics ({'; '.join(ran.refused)}): decide, and set the tag yourself"
         return Verdict(Outcome.NEEDS_DECISION, words)
     found = read(attempt.folder)
-    if found.is_sound and ran.exit == 0:
+    if found.is_sound and ran.exit == 0 and not ran.unsettled:
         return Verdict(Outcome.DONE)
     cause, words = _cause(attempt.folder, found, ran, warden)
     return Verdict(Outcome.FAILED, words, cause, _goes_on(attempt, found))
@@ -54,6 +54,8 @@ def judge(attempt: Attempt, ran: Supervised, warden: Warden) -> Verdict:
 def _cause(folder: Path, found: Reading, ran: Supervised, warden: Warden) -> tuple[Cause, str]:
     if warden.why is not None:
         return (Cause.WALLTIME if warden.is_walltime else Cause.NODE), f"stopped: {warden.why}"
+    if ran.unsettled:
+        return Cause.UNCONVERGED, f"unconverged: {ran.unsettled}"
     if found.complete and found.trouble is None and not found.is_sound:
         return Cause.UNCONVERGED, f"unconverged: {_unconverged(folder, found)}"
     return _broken(folder, found, ran)

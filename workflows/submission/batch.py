@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import shlex
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from kalloy.errors import InputError
 from kalloy.workflows.attempt import Attempt, now
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.files import read_json, write_json, write_text
+from kalloy.workflows.inputs.stage import Program
 from kalloy.workflows.submission.templates import Shell, render
 
 _BASE_32 = "abcdefghijklmnopqrstuvwxyz234567"
@@ -41,12 +43,12 @@ class Batch:
         return self.folder / f"{index}.log"
 
 
-def new_batch(campaign: Campaign, attempts: list[Attempt], command: str) -> Batch:
+def new_batch(campaign: Campaign, attempts: list[Attempt], commands: Mapping[str, str]) -> Batch:
     """Write a batch: manifest first, then the job script from the site's template.
 
     Parameters
     ----------
-    command : how the engine is started on this machine, now.
+    commands : how each build of an engine is started on this machine, now.
     """
     scheduler = campaign.spec.machine.scheduler
     tag = "k" + "".join(secrets.choice(_BASE_32) for _ in range(14))
@@ -56,7 +58,7 @@ def new_batch(campaign: Campaign, attempts: list[Attempt], command: str) -> Batc
         "tag": tag,
         "made": now(),
         "scheduler": scheduler,
-        "command": command,
+        "commands": dict(commands),
         # Not resolved: a member's folder may be a link to another disk.
         "attempts": [str(a.folder.relative_to(campaign.root)) for a in attempts],
     }
@@ -76,7 +78,7 @@ def attempts_of(manifest: Path, index: int) -> tuple[list[Attempt], dict[str, An
 
     Returns
     -------
-    The attempts, and the manifest: ``command`` is how their engine is started, ``scheduler`` who runs the job.
+    The attempts, and the manifest: ``commands`` is how each engine is started, ``scheduler`` who runs the job.
     """
     if not manifest.is_file():
         raise InputError(f"no manifest '{manifest}'", mend="name a batch's manifest.json")
@@ -85,6 +87,8 @@ def attempts_of(manifest: Path, index: int) -> tuple[list[Attempt], dict[str, An
     if not 0 <= index < len(listed):
         raise InputError(f"index {index} is not in the manifest's 0–{len(listed) - 1}", where=str(manifest))
     root = manifest.absolute().parent.parent.parent
+    # A manifest from before there were several builds had one command.
+    record.setdefault("commands", dict.fromkeys(Program, record.get("command")))
     return [Attempt(root / name) for name in _flat(listed[index])], record
 
 

@@ -96,7 +96,9 @@ def require_engine(campaign: Campaign) -> None:
     InputError
         With the mend; nothing has been written.
     """
-    engine_command(campaign.command)
+    engine = campaign.spec.calculation.engine
+    for program in dict.fromkeys(stage.program(engine) for stage in campaign.spec.stages):
+        engine_command(campaign.commands[program])
     if campaign.spec.calculation.engine == "vasp" and not has_library():
         found = [(s.state, s.attempt) for s in all_standings(campaign) if s.attempt]
         # Later stages take the POTCAR of their parents.
@@ -201,7 +203,7 @@ class _Step:
         """The current batch; a new one where attempts were written since."""
         open_ = [s.attempt for s in found if s.attempt and s.state in _OPEN]
         if self.batch is None or not set(open_) <= set(self.batch.attempts):
-            self.batch = new_batch(self.campaign, open_, self.campaign.command)
+            self.batch = new_batch(self.campaign, open_, self.campaign.commands)
         return self.batch
 
     def _is_busy(self, found: list[Standing]) -> bool:

@@ -51,7 +51,7 @@ def command(
             deadline=time,
             events=Events.of_batch(manifest, index, job_name()),
             tag=manifest.absolute().parent.name,
-            command=record["command"],
+            commands=record["commands"],
             scheduled=record["scheduler"] != "local",
         )
     else:
