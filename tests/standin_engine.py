@@ -5,7 +5,7 @@ bands are two cosines with a gap. It calls itself ``standin`` in vasprun.xml. En
 
 STANDIN_SECONDS   pause per ionic step (default 0)
 STANDIN_LOG       a file to which it appends the folder and "start" or "end": what ran, and how often
-STANDIN_STEPS     ionic steps that a relaxation needs (default 3)
+STANDIN_STEPS     ionic steps that a relaxation needs (default 3); ``5,3,1`` for its runs one after another
 STANDIN_FAIL      a member/stage (``K1/c1/static``) whose run dies with a message
 STANDIN_SAYS      what it says then, on its standard output as VASP does (default: a message on stderr)
 STANDIN_CURE      a line of INCAR (``ALGO = All``) with which it does not fail
@@ -58,11 +58,12 @@ def main() -> None:
     for tag in ("ENCUT", "EDIFF", "ISMEAR", "NSW"):
         if tag not in incar:
             sys.exit(f"stand-in: INCAR has no {tag}")
-    if incar.get("ICHARG") == 11 and not Path("gpaw.gpw").is_file():
+    if incar.get("ICHARG") in (1, 11) and not Path("gpaw.gpw").is_file():
         sys.exit("stand-in: ICHARG=11 and no gpaw.gpw")
     if name == os.environ.get("STANDIN_FAIL"):
         fail()
-    needed = int(os.environ.get("STANDIN_STEPS", 3))
+    listed = os.environ.get("STANDIN_STEPS", "3").split(",")
+    needed = int(listed[min(len(list(here.glob("run[0-9]*"))), len(listed) - 1)])
     stopped = False
     stuck = name == os.environ.get("STANDIN_UNCONVERGED")
     steps = []

@@ -56,7 +56,7 @@ def write_attempt(
     part.mkdir(parents=True)
     start = _relaxed_so_far(after, member) if stage.is_relaxation and after else None
     if crystal is not None:
-        files["POSCAR"] = poscar_text(start or crystal, member.label)
+        files["POSCAR"] = poscar_text(start[1] if start else crystal, member.label)
     for name, text in files.items():
         write_text(part / name, text)
     hashes = {p.name: hash_of(p) for p in sorted(part.iterdir())}
@@ -67,7 +67,7 @@ def write_attempt(
     if lines := _asked_lines(campaign, member, stage, path):
         record["kpoints"] = lines
     if after:
-        record["after"] = {"attempt": after.folder.name, "goes_on_from": "CONTCAR" if start else "POSCAR"}
+        record["after"] = {"attempt": after.folder.name, "goes_on_from": start[0] if start else "POSCAR"}
     write_json(part / WRITTEN, record)
     part.rename(folder)
     return Attempt(folder)
@@ -179,18 +179,24 @@ def _required(path: BandPath | None, stage: Stage) -> BandPath:
     return path
 
 
-def _relaxed_so_far(after: Attempt, member: Member) -> Crystal | None:
-    """The last structure of an interrupted relaxation, where its CONTCAR is complete."""
+def _relaxed_so_far(after: Attempt, member: Member) -> tuple[str, Crystal] | None:
+    """The last structure of an interrupted relaxation, and its file: CONTCAR where that is complete.
+
+    A relaxation that was begun anew has in its POSCAR how far it had come by then.
+    """
     from pymatgen.io.vasp.inputs import Poscar
 
-    path = after.folder / "CONTCAR"
-    if not path.is_file() or not is_whole(path.read_text(encoding="utf-8", errors="replace"), len(member.crystal)):
-        return None
-    try:
-        crystal = Crystal.from_pymatgen(Poscar.from_file(path, check_for_potcar=False).structure)
-    except (ValueError, IndexError):  # cut off in the middle of a line
-        return None
-    return crystal if crystal.species == member.crystal.species else None
+    for name in ("CONTCAR", "POSCAR") if (after.folder / "run1").is_dir() else ("CONTCAR",):
+        path = after.folder / name
+        if not path.is_file() or not is_whole(path.read_text(encoding="utf-8", errors="replace"), len(member.crystal)):
+            continue
+        try:
+            crystal = Crystal.from_pymatgen(Poscar.from_file(path, check_for_potcar=False).structure)
+        except (ValueError, IndexError):  # cut off in the middle of a line
+            continue
+        if crystal.species == member.crystal.species:
+            return name, crystal
+    return None
 
 
 def poscar_text(crystal: Crystal, comment: str) -> str:
