@@ -43,7 +43,7 @@ class Batch:
         return self.folder / f"{index}.log"
 
 
-def new_batch(campaign: Campaign, attempts: list[Attempt], commands: Mapping[str, str]) -> Batch:
+def new_batch(campaign: Campaign, attempts: list[Attempt], commands: Mapping[Program, str]) -> Batch:
     """Write a batch: manifest first, then the job script from the site's template.
 
     Parameters

@@ -18,6 +18,7 @@ from kalloy.workflows.attempt import Attempt, Outcome
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.execution import restarts
 from kalloy.workflows.execution.runner import execute
+from kalloy.workflows.files import write_text
 from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.inputs.writing import write_attempt
 
@@ -117,7 +118,7 @@ def test_killed_while_a_run_is_put_away_a_new_attempt_goes_on(
         shutil.copytree(ran.folder, attempt.folder)
         calls: list[int] = []
         with monkeypatch.context() as patch, contextlib.suppress(Killed):
-            patch.setattr(restarts, "write_text", dying(n, restarts.write_text, calls))
+            patch.setattr(restarts, "write_text", dying(n, write_text, calls))
             patch.setattr(Path, "rename", dying(n, Path.rename, calls))
             restarts.put_away(attempt.folder)
             whole = True
