@@ -173,9 +173,9 @@ def test_datasets_that_nobody_named_are_listed(tmp_path: Path, potcar_library: P
 
 
 def test_the_free_engine_has_its_own_list(tmp_path: Path) -> None:
-    folder = make(tmp_path / "c", INCAR.format("LOPTICS = true"), engine="gpaw")
+    folder = make(tmp_path / "c", INCAR.format("LHFCALC = true"), engine="gpaw")
     errors = [f for f in found(folder) if f.severity is Severity.ERROR]
-    assert {(f.code, f.tag, f.who) for f in errors} == {("engine-refuses", "LOPTICS", "3 members")}
+    assert {(f.code, f.tag, f.who) for f in errors} == {("engine-refuses", "LHFCALC", "3 members")}
     fine = make(tmp_path / "fine", engine="gpaw")
     assert {(f.code, f.severity) for f in found(fine)} == {("engine-sets-aside", Severity.NOTE)}
 
