@@ -35,7 +35,7 @@ def manifest_of(campaign: Campaign, *jobs: Sequence[Attempt] | Sequence[Sequence
 
     folder = campaign.batches / "ktesttesttestte"
     (folder / "events").mkdir(parents=True)
-    record = {"command": campaign.command, "scheduler": "local", "attempts": [named(job) for job in jobs]}
+    record = {"commands": campaign.commands, "scheduler": "local", "attempts": [named(job) for job in jobs]}
     (folder / "manifest.json").write_text(json.dumps(record))
     return folder / "manifest.json"
 

@@ -90,7 +90,7 @@ def test_a_missing_output_is_no_success(campaign: Campaign, tmp_path: Path, stan
     script = tmp_path / "engine.sh"
     script.write_text(f"#!/bin/sh\n{standin}\nrm CONTCAR\n")
     script.chmod(0o755)
-    assert execute(attempt.folder, command=str(script)) is Outcome.FAILED
+    assert execute(attempt.folder, commands={"gpaw": str(script)}) is Outcome.FAILED
     assert attempt.end is not None
     assert attempt.end["cause_class"] == "engine"
     assert "no CONTCAR" in attempt.end["cause"]
@@ -103,7 +103,7 @@ def test_whole_results_of_an_engine_that_fell_at_the_end_are_doubted(
     script = tmp_path / "engine.sh"
     script.write_text(f"#!/bin/sh\n{standin}\nexit 3\n")
     script.chmod(0o755)
-    assert execute(attempt.folder, command=str(script)) is Outcome.FAILED
+    assert execute(attempt.folder, commands={"gpaw": str(script)}) is Outcome.FAILED
     assert attempt.end is not None
     assert attempt.end["cause"] == "engine error: its results are whole, but it ended with exit code 3"
 
