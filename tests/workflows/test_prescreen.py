@@ -305,7 +305,7 @@ def test_models_that_cannot_be_are_refused_before_anything_is_written(tmp_path: 
     ("text", "message"),
     [
         ("keep = { lowest = 1, within_meV = 5 }", "is one of lowest"),
-        ("keep = { lowest = 1, temperature = 300 }", "belongs to weight"),
+        ("keep = { lowest = 1, temperature = 300 }", "go together"),
         ('calculator = "no colon"', "calculator"),
         ("fmax = 0", "fmax"),
         ("fmaxx = 1", "unknown key 'prescreen.fmaxx'.*did you mean 'fmax'"),
@@ -350,7 +350,7 @@ def test_the_weight_rule_keeps_the_fewest_that_suffice(
     drawn.sort()
     members: Any = [_Somebody(f"c{i}", g) for i, (_, g) in enumerate(drawn)]
     records = {m.label: _record(e) for m, (e, _) in zip(members, drawn, strict=True)}
-    kept = [m.label for m in keep(Keep(weight=weight, temperature=temperature), members, records)]
+    kept = [m.label for m in keep(Keep(weight=weight, temperature=temperature), members, records, 2)]
     boltzmann = np.array([g * np.exp(-(e - drawn[0][0]) / (BOLTZMANN * temperature)) for e, g in drawn])
     shares = dict(zip((m.label for m in members), boltzmann / boltzmann.sum(), strict=True))
     assert sum(shares[label] for label in kept) >= weight - 1e-9
@@ -364,17 +364,17 @@ def test_the_other_rules(emt: Campaign) -> None:
     records = store.records(emt.configurations)
     members = [m for m in emt.configurations if m.content == "Au3"]
     members.sort(key=lambda m: records[m.label].energy_eV)
-    assert [m.label for m in keep(Keep(lowest=2), members, records)] == [m.label for m in members[:2]]
-    assert keep(Keep(lowest=99), members, records) == members
+    assert [m.label for m in keep(Keep(lowest=2), members, records, 2)] == [m.label for m in members[:2]]
+    assert keep(Keep(lowest=99), members, records, 2) == members
     second = 1000 * (records[members[1].label].energy_eV - records[members[0].label].energy_eV)
-    assert len(keep(Keep(within_meV=second * 1.001), members, records)) >= 2
-    assert len(keep(Keep(within_meV=second * 0.999), members, records)) == 1
-    assert keep(Keep(weight=1.0, temperature=1e5), members, records) == members
-    assert keep(Keep(lowest=1), [], records) == []
+    assert len(keep(Keep(within_meV=second / 2 * 1.001), members, records, 2)) >= 2
+    assert len(keep(Keep(within_meV=second / 2 * 0.999), members, records, 2)) == 1
+    assert keep(Keep(weight=1.0, temperature=1e5), members, records, 2) == members
+    assert keep(Keep(lowest=1), [], records, 2) == []
 
 
 def _row(content: str, number: int, energy: float) -> Prescreened:
-    return Prescreened(f"{content}/c{number}", content, number, "", 1, "P1", "P1", energy, 0.0, None, None, False)
+    return Prescreened(f"{content}/c{number}", content, number, "", 1, "P1", "P1", energy, 0.0, 0.0, None, None, False)
 
 
 def test_rank_correlations() -> None:
@@ -402,14 +402,9 @@ def test_a_selection_names_model_and_rule(tmp_path: Path, emt: Campaign) -> None
     best = [r.member for r in ranked(campaign, store) if r.rank == 1]
     assert select(campaign, 1).members == ("host", *best)
     record = json.loads(selection_file(campaign, 1).read_text())
-    assert record["rule"]["prescreen"]["keep"] == {
-        "lowest": 1,
-        "within_meV": None,
-        "weight": None,
-        "temperature": 300.0,
-    }
+    assert record["rule"]["prescreen"]["keep"]["lowest"] == 1
     assert record["prescreen"]["model"] == store.model.to_json()
-    assert record["prescreen"]["keep"] == {"lowest": 1, "temperature": 300.0}
+    assert record["prescreen"]["keep"] == {"lowest": 1}
     assert record["prescreen"]["folder"] == f"prescreen/{store.folder.name}"
     assert len(record["prescreen"]["energies"]) == len(prescreened_members(campaign))
     changed = make(tmp_path, f"{EMT}\nkeep = {{ lowest = 2 }}")

@@ -39,7 +39,7 @@ def choice(campaign: Campaign) -> dict[str, Any]:
         "folder": str(store.folder.relative_to(campaign.root)),
         "keep": campaign.spec.prescreen.keep.model_dump(exclude_none=True),
         "energies": [
-            {"member": row.member, "energy_eV": row.energy_eV, "relative_meV_per_cell": row.relative_meV}
+            {"member": row.member, "energy_eV": row.energy_eV, "relative_meV_per_formula_unit": row.relative_meV_fu}
             for row in ranked(campaign, store)
         ],
     }

@@ -33,6 +33,8 @@ class Prescreened:
     """Of the cell."""
     relative_meV: float | None
     """Above the lowest of its content, per cell."""
+    relative_meV_fu: float | None
+    """The same per formula unit of the host."""
     volume_change_percent: float | None
     """Against the host's, by the same model."""
     length_changes_percent: tuple[float, float, float] | None
@@ -47,48 +49,55 @@ class Prescreened:
 
 def ranked(campaign: Campaign, store: Store) -> list[Prescreened]:
     """The host, then each content's configurations, lowest first, those that did not converge last."""
-    from kalloy.structures.geometry import Geometry
-
     members = prescreened_members(campaign)
     records = store.records(members)
-    geometry, host = Geometry(campaign.space), records.get(HOST)
     rows: list[Prescreened] = []
     for content in dict.fromkeys(m.content for m in members):
-        own = sorted(
-            (m for m in members if m.content == content and m.label in records), key=lambda m: _order(m, records)
-        )
-        sound = [m for m in own if records[m.label].converged]
-        kept = {m.label for m in keep(campaign.spec.prescreen.keep, sound, records) if not m.is_host}
-        for place, member in enumerate(own, 1):
-            record, is_ranked = records[member.label], member in sound and not member.is_host
-            lowest = records[sound[0].label].energy_eV if is_ranked else None
-            rows.append(
-                Prescreened(
-                    member=member.label,
-                    content=content,
-                    rank=place if is_ranked else None,
-                    positions=geometry.wyckoff(member.configuration) if member.configuration else "",
-                    degeneracy=member.degeneracy,
-                    space_group=member.space_group,
-                    relaxed_space_group=record.space_group,
-                    energy_eV=record.energy_eV,
-                    relative_meV=1000 * (record.energy_eV - lowest) if lowest is not None else None,
-                    volume_change_percent=100 * (record.volume_A3 / host.volume_A3 - 1)
-                    if host and not member.is_host
-                    else None,
-                    length_changes_percent=_length_changes(record, host) if host and not member.is_host else None,
-                    kept=member.label in kept,
-                )
-            )
+        own = [m for m in members if m.content == content and m.label in records]
+        rows += _ranked_content(campaign, sorted(own, key=lambda m: _order(records[m.label])), records)
     return rows
 
 
-def keep(rule: Keep, members: Sequence[Member], records: Mapping[str, Record]) -> list[Member]:
+def _ranked_content(campaign: Campaign, members: list[Member], records: Mapping[str, Record]) -> list[Prescreened]:
+    """The rows of one content, its members lowest first."""
+    from kalloy.structures.geometry import Geometry
+
+    geometry, host = Geometry(campaign.space), records.get(HOST)
+    units = campaign.host.crystal.formula_units
+    sound = [m for m in members if records[m.label].converged and m.is_ranked]
+    kept = keep(campaign.spec.prescreen.keep, sound, records, units)
+    rows = []
+    for place, member in enumerate(members, 1):
+        record, is_sound = records[member.label], member in sound
+        above = 1000 * (record.energy_eV - records[sound[0].label].energy_eV) if is_sound else None
+        against = host if member.is_ranked else None
+        rows.append(
+            Prescreened(
+                member=member.label,
+                content=member.content,
+                rank=place if is_sound else None,
+                positions=geometry.wyckoff(member.configuration) if member.configuration else "",
+                degeneracy=member.degeneracy,
+                space_group=member.space_group,
+                relaxed_space_group=record.space_group,
+                energy_eV=record.energy_eV,
+                relative_meV=above,
+                relative_meV_fu=above / units if above is not None else None,
+                volume_change_percent=100 * (record.volume_A3 / against.volume_A3 - 1) if against else None,
+                length_changes_percent=_length_changes(record, against) if against else None,
+                kept=member in kept,
+            )
+        )
+    return rows
+
+
+def keep(rule: Keep, members: Sequence[Member], records: Mapping[str, Record], units: int) -> list[Member]:
     """Whom a rule lets through.
 
     Parameters
     ----------
     members : of one content, lowest first.
+    units : formula units of the host in the cell.
     """
     if not members:
         return []
@@ -96,9 +105,9 @@ def keep(rule: Keep, members: Sequence[Member], records: Mapping[str, Record]) -
     if rule.lowest is not None:
         return list(members[: rule.lowest])
     if rule.within_meV is not None:
-        return [
-            m for m, above in zip(members, 1000 * (energies - energies[0]), strict=True) if above <= rule.within_meV
-        ]
+        above = 1000 * (energies - energies[0]) / units
+        return [m for m, own in zip(members, above, strict=True) if own <= rule.within_meV]
+    assert rule.temperature is not None
     assert rule.weight is not None
     degeneracies = np.array([m.degeneracy for m in members], float)
     ensemble = Ensemble(tuple(m.label for m in members), energies, degeneracies, float(degeneracies.sum()))
@@ -154,8 +163,19 @@ def correlations(rows: Sequence[Prescreened], energies: Mapping[str, float]) -> 
     return found
 
 
-def _order(member: Member, records: Mapping[str, Record]) -> tuple[bool, float]:
-    record = records[member.label]
+def dft_energies(campaign: Campaign) -> dict[str, float]:
+    """Usable static energies per cell by member; none where nothing was collected yet."""
+    from kalloy.workflows.index import Index
+    from kalloy.workflows.inputs.stage import Stage
+
+    if not campaign.index_file.is_file():
+        return {}
+    results = Index(campaign).results()
+    usable = {m: r.energy_eV for (m, s), r in results.items() if s is Stage.STATIC and r.is_usable}
+    return {m: energy for m, energy in usable.items() if energy is not None}
+
+
+def _order(record: Record) -> tuple[bool, float]:
     return not record.converged, record.energy_eV
 
 

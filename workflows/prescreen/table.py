@@ -15,18 +15,18 @@ class Keep(Table):
     lowest: int | None = Field(default=None, ge=1, strict=True)
     """The k lowest."""
     within_meV: float | None = Field(default=None, ge=0)
-    """All up to so many meV per cell above the lowest."""
+    """All up to so much above the lowest: meV per formula unit of the host."""
     weight: float | None = Field(default=None, gt=0, le=1)
     """The fewest that together hold this part of the Boltzmann weight g·exp(−E/kT)/Z."""
-    temperature: float = Field(default=300.0, gt=0)
+    temperature: float | None = Field(default=None, gt=0)
     """K, of ``weight``."""
 
     @model_validator(mode="after")
     def _one_rule(self) -> Keep:
         if sum(rule is not None for rule in (self.lowest, self.within_meV, self.weight)) != 1:
-            raise ValueError("is one of lowest = 1, within_meV = 50, or weight = 0.95 with temperature = 600")
-        if "temperature" in self.model_fields_set and self.weight is None:
-            raise ValueError("has a temperature, which belongs to weight alone")
+            raise ValueError("is one of lowest = 1, within_meV = 10, or weight = 0.95 with temperature = 600")
+        if (self.weight is None) != (self.temperature is None):
+            raise ValueError("weight and temperature go together: weight = 0.95, temperature = 600")
         return self
 
     @property
@@ -35,7 +35,7 @@ class Keep(Table):
         if self.lowest is not None:
             return f"the {self.lowest} lowest of each content" if self.lowest > 1 else "the lowest of each content"
         if self.within_meV is not None:
-            return f"all within {self.within_meV:g} meV per cell of the lowest"
+            return f"all within {self.within_meV:g} meV per formula unit of the lowest"
         return f"the fewest with {self.weight:.0%} of the weight at {self.temperature:g} K"
 
 

@@ -16,6 +16,7 @@ VERBS = {
     "run": "Carry a campaign through every step until done; resumable.",
     "members": "What the campaign computes: host and configurations.",
     "prescreen": "Let a cheap model relax every configuration and choose who goes on to DFT.",
+    "extrapolate": "Predict configurations that are not computed from those that are, each with its error.",
     "select": "Decide who goes on to the next step, and put it on record.",
     "write": "Write the inputs of the selected members.",
     "check": "Check every input before anything is submitted.",

@@ -14,10 +14,24 @@ from kalloy.cli.output import campaign_argument, dry_run_option, emit_json, emit
 
 if TYPE_CHECKING:
     from kalloy.workflows.campaign import Campaign
+    from kalloy.workflows.prescreen.averages import Averaged
     from kalloy.workflows.prescreen.ranking import Prescreened, RankCorrelation
     from kalloy.workflows.prescreen.store import Record, Store
 
-COLUMNS = ("#", "member", "group", "positions", "g", "ΔE meV/cell", "ΔV %", "Δa %", "Δb %", "Δc %", "goes on")
+COLUMNS = (
+    "#",
+    "member",
+    "group",
+    "positions",
+    "g",
+    "ΔE meV/cell",
+    "meV/f.u.",
+    "ΔV %",
+    "Δa %",
+    "Δb %",
+    "Δc %",
+    "goes on",
+)
 HEARTBEAT = 30.0
 """Seconds between two lines where the output is no terminal."""
 
@@ -81,10 +95,13 @@ def _announce(campaign: Campaign, jobs: int | None) -> None:
 
 def show(campaign: Campaign, store: Store, as_json: bool, everybody: bool) -> None:
     """The table, who goes on, and how the model's order agrees with DFT's where that is known."""
-    from kalloy.workflows.prescreen.ranking import correlations, ranked
+    from kalloy.workflows.prescreen.averages import averages
+    from kalloy.workflows.prescreen.figure import draw_prescreen
+    from kalloy.workflows.prescreen.ranking import correlations, dft_energies, ranked
 
     rows = ranked(campaign, store)
-    found = correlations(rows, _dft_energies(campaign))
+    found = correlations(rows, dft_energies(campaign))
+    mean = list(averages(rows, campaign.spec.ensemble.temperatures))
     rule = campaign.spec.prescreen.keep
     if as_json:
         emit_json(
@@ -94,13 +111,22 @@ def show(campaign: Campaign, store: Store, as_json: bool, everybody: bool) -> No
                 "folder": str(store.folder),
                 "keep": rule.model_dump(exclude_none=True),
                 "members": [row.to_json() for row in rows],
+                "averages": [a.to_json() for a in mean],
                 "against_dft": [c.to_json() for c in found],
             }
         )
         return
     _print_table(rows, everybody)
+    if any(a.share_of_lowest < 1 for a in mean):
+        emit_table(
+            ("content", "T K", "lowest", "its weight %", "⟨E⟩ meV/cell", "⟨ΔV⟩ %"),
+            [_average_cells(a) for a in mean],
+        )
+    drawn = draw_prescreen(rows, store.folder, store.model.name)
     for line in _notes(campaign, store, rows, found):
         click.echo(f"- {line}")
+    for figure in drawn:
+        click.echo(f"figure: {figure.svg}")
 
 
 def _print_table(rows: list[Prescreened], everybody: bool) -> None:
@@ -119,9 +145,15 @@ def _cells(row: Prescreened) -> tuple[object, ...]:
         row.positions,
         row.degeneracy,
         _fixed(row.relative_meV, 1),
+        _fixed(row.relative_meV_fu, 1),
         *(_fixed(value, 2, "+") for value in (row.volume_change_percent, a, b, c)),
         "yes" if row.kept else "",
     )
+
+
+def _average_cells(mean: Averaged) -> tuple[object, ...]:
+    share, volume = f"{100 * mean.share_of_lowest:.1f}", f"{mean.volume_change_percent:+.2f}"
+    return mean.content, f"{mean.temperature_K:g}", mean.lowest, share, f"{mean.energy_meV:.1f}", volume
 
 
 def _fixed(value: float | None, decimals: int, sign: str = "") -> str | None:
@@ -150,17 +182,6 @@ def _notes(campaign: Campaign, store: Store, rows: list[Prescreened], found: lis
         f"{'the same lowest' if c.same_lowest else 'another lowest'}"
         for c in found
     ]
-
-
-def _dft_energies(campaign: Campaign) -> dict[str, float]:
-    """Static energies of what DFT has computed; nothing is parsed where no database is."""
-    from kalloy.workflows.index import Index
-    from kalloy.workflows.inputs.stage import Stage
-
-    if not campaign.index_file.is_file():
-        return {}
-    results = Index(campaign).results()
-    return {m: r.energy_eV for (m, s), r in results.items() if s is Stage.STATIC and r.is_usable and r.energy_eV}
 
 
 class Progress:
