@@ -1,4 +1,4 @@
-"""The published study's screen by CHGNet, as `make screen` computes it: what was kept against what was measured before."""
+"""The published study's screen by CHGNet, as `make screen` computes it, against what was measured before."""
 
 from __future__ import annotations
 
