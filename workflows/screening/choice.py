@@ -8,6 +8,9 @@ from kalloy.workflows.screening.ranking import Order, Ranking
 from kalloy.workflows.screening.thermodynamics import Ensemble
 from kalloy.workflows.spec import On
 
+ROUNDING_MEV = 1e-6
+"""Beyond a window's edge: what lies on it to the last digit of an energy is in it."""
+
 
 def chosen(ranking: Ranking, on: On) -> list[str]:
     """The configurations that a step's rules ask for, lowest first; what several rules name comes once.
@@ -20,7 +23,7 @@ def chosen(ranking: Ranking, on: On) -> list[str]:
         taken = np.zeros(len(order.members), bool)
         taken[: on.lowest] = True
         if on.within_meV is not None:
-            taken |= order.relative_meV <= on.within_meV * ranking.formula_units
+            taken |= order.relative_meV <= on.within_meV * ranking.formula_units + ROUNDING_MEV
         if on.weight is not None and on.temperature is not None and len(taken):
             taken[covering(order, on.weight, on.temperature)] = True
         found += [member for member, yes in zip(order.members, taken, strict=True) if yes]

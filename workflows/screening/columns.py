@@ -77,8 +77,8 @@ def row_of(result: CampaignResult) -> Row:
     figures = (
         result.energy_eV,
         result.volume_A3,
-        parsed.get("gap_eV"),
-        parsed.get("direct_gap_eV"),
+        0.0 if parsed.get("metal") else parsed.get("gap_eV"),
+        0.0 if parsed.get("metal") else parsed.get("direct_gap_eV"),
         result.largest_force_eV_A,
         result.largest_stress_kB,
     )

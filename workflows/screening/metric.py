@@ -39,6 +39,13 @@ class HostMetric:
         found = dataset(self.host.marked, self.host.tolerance)
         return np.unique(np.asarray(found.rotations, np.float64), axis=0)
 
+    @cached_property
+    def translations(self) -> Floats:
+        """Shape (translations, 3): the host's lattice points within the computed cell, fractional."""
+        found = dataset(self.host.marked, self.host.tolerance)
+        pure = (np.asarray(found.rotations) == np.eye(3, dtype=int)).all(axis=(1, 2))
+        return np.asarray(found.translations)[pure]
+
     def conventional(self, lattices: ArrayLike) -> Floats:
         """Shape (…, 3, 3), Å, rows a, b, c of the conventional cell.
 

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from kalloy.errors import InputError
 from kalloy.workflows.files import write_text
+from kalloy.workflows.screening.alloy import Alloy
 from kalloy.workflows.screening.thermodynamics import Ensemble
 
 MOST_COLUMNS = 10
@@ -87,3 +88,26 @@ def write_sod(folder: Path, files: Mapping[str, str]) -> None:
         raise InputError(f"{folder} is not empty", mend="name a new folder; nothing is overwritten")
     for name, text in files.items():
         write_text(folder / name, text)
+
+
+def write_content(alloy: Alloy, content: str, folder: Path, names: Sequence[str], kelvin: Sequence[float]) -> None:
+    """Write one content's files: OUTSOD, ENERGIES, TEMPERATURES and DATA with the named quantities.
+
+    Raises
+    ------
+    InputError
+        For several substitutions, which SOD does not know, and where the folder holds something.
+    """
+    ensemble, space = alloy.ensembles[content], alloy.campaign.space
+    if len(space.substitutions) != 1:
+        raise InputError("SOD's files are for one substitution")
+    swapped = space.substitutions[0].with_
+    occupations = [alloy.campaign.member(m).configuration for m in ensemble.labels]
+    taken = [[i for i, o in enumerate(c.occupation) if o == swapped] for c in occupations if c is not None]
+    files = {
+        "OUTSOD": outsod(ensemble, space.sites, taken),
+        "ENERGIES": energies(ensemble),
+        "TEMPERATURES": temperatures(kelvin),
+        "DATA": data({name: alloy.values(content, name) for name in names}),
+    }
+    write_sod(folder, files)

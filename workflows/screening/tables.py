@@ -63,7 +63,7 @@ KNOWN = {
         Column("dE-atom", "ΔE meV/atom", lambda r: _fixed(r.relative_meV_atom, 1)),
         Column("dE-cell", "ΔE meV/cell", lambda r: _fixed(r.relative_meV, 1)),
         Column("gap", "gap eV", lambda r: _fixed(r.gap.gap_eV, 3) if r.gap else None),
-        Column("character", "character", lambda r: r.gap.character if r.gap else (r.note or None)),
+        Column("character", "character", lambda r: r.gap.character if r.gap else ("not ranked" if r.note else None)),
         Column("margin", "margin meV", lambda r: _fixed(_margin(r.gap), 0)),
         Column("dgap", "Δgap eV", lambda r: _fixed(r.gap_shift_eV, 3, sign=True)),
         Column("volume", "V Å3", lambda r: _fixed(r.volume_A3, 2)),

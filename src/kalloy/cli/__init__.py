@@ -24,6 +24,7 @@ VERBS = {
     "status": "Where every calculation stands.",
     "collect": "Parse what has finished into results.",
     "rank": "Order the configurations by energy, with gap, volume and doubts.",
+    "average": "Boltzmann averages over the configurations; mixing and exchange energies.",
     "report": "One self-contained page with table, figures and methods.",
     "adopt": "Take calculations made by hand into a campaign.",
     "export": "Results for others: an archive to publish, structures and tables.",
