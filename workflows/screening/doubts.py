@@ -35,6 +35,9 @@ def doubts(campaign: Campaign, ranking: Ranking, results: Results, rows: Sequenc
     lines += _convergence(results)
     lines += noise_floor(campaign, results).lines
     lines += strain_lines(campaign, results)
+    if campaign.spec.calculation.start == "prescreened" and Stage.RELAX not in campaign.spec.stages:
+        model = campaign.spec.prescreen.model
+        lines.append(f"cells and positions are {model}'s on the host's cell, not relaxed by the engine: so is ΔV")
     if campaign.preset.rough:
         lines.append(f"preset {campaign.spec.calculation.preset} is rough: see its file for cut-off and meshes")
     if "Pb" in campaign.host.crystal.species:
