@@ -32,6 +32,7 @@ class Outcome(StrEnum):
     DONE = "done"
     FAILED = "failed"
     NEEDS_DECISION = "needs-decision"
+    CANCELLED = "cancelled"
 
 
 class State(StrEnum):
@@ -39,11 +40,14 @@ class State(StrEnum):
 
     BLOCKED = "blocked"
     READY = "ready"
+    SUBMITTING = "submitting"
+    QUEUED = "queued"
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
     NEEDS_DECISION = "needs-decision"
     LOST = "lost"
+    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True)
@@ -148,9 +152,39 @@ def claim(attempt: Attempt, **who: Any) -> bool:
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
+        if _is_requeued(attempt.owner, who):
+            return _enter_again(attempt, mine)
         shutil.rmtree(mine)
         return False
     return True
+
+
+def _is_requeued(owner: dict[str, Any] | None, who: dict[str, Any]) -> bool:
+    """Whether the claim is that of an earlier run of the very job that we are: a scheduler runs a job once at a time.
+
+    On a network file system the same job may also meet its own claim, whose first answer was lost.
+    """
+    same = owner is not None and who.get("job") is not None and all(owner.get(k) == who.get(k) for k in ("tag", "job"))
+    return bool(same and owner and (is_elsewhere(owner) or not is_alive(owner)))
+
+
+def _enter_again(attempt: Attempt, mine: Path) -> bool:
+    """Put aside what the interrupted run left, the claim last, and take its place."""
+    number = sum(1 for p in attempt.folder.glob("requeued-*")) + 1
+    aside = attempt.folder / f"requeued-{number}"
+    aside.mkdir()
+    kept = set(attempt.written["inputs"]) | {WRITTEN, TAKEN, CLAIM, aside.name, mine.name}
+    taken = [t.get("file") for t in read_json(attempt.folder / TAKEN)["taken"]] if _is_taken(attempt) else []
+    for entry in list(os.scandir(attempt.folder)):
+        if entry.name not in kept and entry.name not in taken and not entry.name.startswith((".", "requeued-")):
+            Path(entry.path).rename(aside / entry.name)
+    (attempt.folder / CLAIM).rename(aside / CLAIM)
+    mine.rename(attempt.folder / CLAIM)
+    return True
+
+
+def _is_taken(attempt: Attempt) -> bool:
+    return (attempt.folder / TAKEN).is_file()
 
 
 def _self() -> dict[str, Any]:

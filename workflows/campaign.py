@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -168,9 +169,7 @@ class Campaign:
     @property
     def commands(self) -> dict[Program, str]:
         """How each build is started on the campaign's site; the Γ-only one is used where the site names it."""
-        named: dict[Program, str] = dict(self.spec.machine.commands)
-        found = {program: named.get(program, usual) for program, usual in USUAL_COMMANDS.items()}
-        return {**found, Program.GAMMA_ONLY: named.get(Program.GAMMA_ONLY, found[Program.STANDARD])}
+        return with_usual(self.spec.machine.commands)
 
     @property
     def formula(self) -> str:
@@ -202,6 +201,12 @@ class Campaign:
     def calculation(self, member: str, stage: Stage) -> Path:
         """The folder of a calculation's attempts."""
         return self.root / member / stage.value
+
+
+def with_usual(named: Mapping[Program, str]) -> dict[Program, str]:
+    """How each build is started, by its usual name where nothing is said."""
+    found = {program: named.get(program, usual) for program, usual in USUAL_COMMANDS.items()}
+    return {**found, Program.GAMMA_ONLY: named.get(Program.GAMMA_ONLY, found[Program.STANDARD])}
 
 
 def _alone(table: SubstitutionTable, full: bool) -> Substitution:

@@ -52,5 +52,5 @@ def minutes(campaign: Campaign) -> float | None:
     scale = (len(campaign.host.crystal) / cost.atoms) ** GROWTH
     left = calculations(campaign)
     seconds = [cost.cpu_seconds.get(Stage(stage), 0.0) * scale for stage, n in left.items() for _ in range(n)]
-    jobs = campaign.spec.machine.jobs
+    jobs = campaign.spec.machine.side_by_side
     return max(sum(seconds) / jobs, max(seconds, default=0.0)) / 60

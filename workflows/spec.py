@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import tomllib
 from collections import Counter
@@ -22,10 +21,11 @@ from pydantic import (
 from kalloy.errors import SpecError, nearest
 from kalloy.parsers.elements import SYMBOLS
 from kalloy.workflows.inputs.preset import Functional, Tag, TagName
-from kalloy.workflows.inputs.stage import Program, Stage
+from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.prescreen.table import PrescreenTable
 from kalloy.workflows.spec_members import DerivedStep, NoiseTable, References, Table, VariantsTable
 from kalloy.workflows.spec_screening import AgreementTable, EnsembleTable
+from kalloy.workflows.spec_sites import SiteTable, user_sites_file, with_user_sites
 from kalloy.workflows.validation import complaint, explain, place_of, read_user_text
 
 
@@ -160,18 +160,6 @@ class StepTable(Table):
         if isinstance(self.on, On) and self.on.references and any(s.is_on_a_path for s in self.stages):
             raise ValueError("takes reference phases along a band path, which is one of the host's lattice")
         return self
-
-
-class SiteTable(Table):
-    """``[site.NAME]``: everything about one machine."""
-
-    scheduler: Literal["local"] = "local"
-    commands: dict[Program, str] = Field(default_factory=dict)
-    """How the engines are started: ``std = "srun vasp_std"``, ``ncl`` for spinors, ``gam`` for Γ alone, ``gpaw``."""
-    jobs: int = Field(default_factory=lambda: len(os.sched_getaffinity(0)), ge=1, strict=True)
-    """Calculations side by side (local scheduler): one a core unless stated."""
-    incar: dict[TagName, Tag] = Field(default_factory=dict)
-    """Tags that belong to the machine: NCORE, KPAR."""
 
 
 class ReferenceValues(Table):
@@ -347,7 +335,7 @@ def load_spec(path: Path) -> Spec:
         raw = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SpecError(f"not valid TOML: {error}", where=str(path)) from None
-    return parse_spec(raw, str(path), text)
+    return parse_spec(with_user_sites(raw), str(path), text)
 
 
 def parse_spec(raw: dict[str, Any], where: str, text: str = "") -> Spec:
@@ -359,7 +347,8 @@ def parse_spec(raw: dict[str, Any], where: str, text: str = "") -> Spec:
         raise SpecError(explain(error, Spec), where=where + _line_of(place, text)) from None
     site = spec.calculation.site
     if site != "local" and site not in spec.site:
-        raise SpecError(f"no table [site.{site}]", where=where, mend="write one, or leave out calculation.site")
+        mend = f"write one there or in {user_sites_file()}, or leave out calculation.site"
+        raise SpecError(f"no table [site.{site}]", where=where, mend=mend)
     return spec
 
 

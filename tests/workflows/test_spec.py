@@ -54,7 +54,7 @@ def test_a_whole_spec(tmp_path: Path) -> None:
     spec = load_spec(path)
     assert spec.stages == [Stage.RELAX, Stage.STATIC, Stage.DOS, Stage.BANDS]
     assert spec.step[1].on == On(host=True, lowest=2)
-    assert spec.machine.jobs == 4
+    assert spec.machine.side_by_side == 4
     assert spec.machine.incar == {"NCORE": 4}
     assert spec.substitution[0].with_ == "K"
 

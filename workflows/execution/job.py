@@ -29,6 +29,7 @@ def run_job(
 
     Parameters
     ----------
+    commands : how each build of the engine is started here; None for what was so when the attempts were written.
     scheduled : whether a scheduler runs the job; None for what the environment says.
 
     Returns

@@ -128,7 +128,7 @@ def incar_tags(campaign: Campaign, member: Member, stage: Stage) -> incar.IncarT
     """The whole INCAR of a member's stage and where each tag comes from."""
     calculation = campaign.spec.calculation
     system = f"{member.label} {member.crystal.formula} {stage} ({calculation.preset})"
-    machine, own = campaign.spec.machine.incar, calculation.own_tags(stage)
+    machine, own = campaign.spec.machine.for_stage(stage).incar, calculation.own_tags(stage)
     return incar.compose(campaign.preset, stage, machine, own, system, len(member.crystal))
 
 

@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import secrets
-import shlex
-import sys
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from kalloy.errors import InputError
 from kalloy.workflows.attempt import Attempt, now
-from kalloy.workflows.campaign import Campaign
+from kalloy.workflows.campaign import Campaign, with_usual
 from kalloy.workflows.files import read_json, write_json, write_text
 from kalloy.workflows.inputs.stage import Program
-from kalloy.workflows.submission.templates import Shell, render
+from kalloy.workflows.spec_sites import Needs
+from kalloy.workflows.submission.script import job_script
 
 _BASE_32 = "abcdefghijklmnopqrstuvwxyz234567"
+SUBMITTED, UNKNOWN, VOID, CLOSED = "submitted.json", "unknown.json", "void.json", "closed.json"
+"""Records beside the manifest, each written once: the scheduler's id; an answer that proves nothing; proof that nothing
+was submitted; how every job ended."""
+Entry = Sequence[Attempt]
+"""What one job runs, in order."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """A submission's folder: manifest, job script, logs."""
+    """A submission's folder: manifest, job script, what the scheduler answered, events, logs."""
 
     folder: Path
-    attempts: tuple[Attempt, ...]
-    """By array index."""
 
     @property
     def tag(self) -> str:
@@ -42,35 +46,103 @@ class Batch:
         """What the job of that index printed."""
         return self.folder / f"{index}.log"
 
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """The record that was written first; it never changes."""
+        record: dict[str, Any] = read_json(self.folder / "manifest.json")
+        return record
 
-def new_batch(campaign: Campaign, attempts: list[Attempt], commands: Mapping[Program, str]) -> Batch:
+    @cached_property
+    def entries(self) -> list[list[str]]:
+        """What each index runs, in order: attempts relative to the campaign."""
+        return [_flat(entry) for entry in self.manifest["attempts"]]
+
+    @property
+    def attempts(self) -> list[Attempt]:
+        """Every attempt, by index."""
+        root = self.folder.parent.parent
+        return [Attempt(root / name) for entry in self.entries for name in entry]
+
+    def index_of(self, attempt: str) -> int | None:
+        """The index that runs an attempt; None where none does."""
+        return self._indices.get(attempt)
+
+    @cached_property
+    def _indices(self) -> dict[str, int]:
+        return {name: index for index, entry in enumerate(self.entries) for name in entry}
+
+    # -- what the scheduler answered -------------------------------------------
+
+    @property
+    def id(self) -> str | None:
+        """The scheduler's, where that is known."""
+        path = self.folder / SUBMITTED
+        return read_json(path)["id"] if path.is_file() else None
+
+    @property
+    def is_void(self) -> bool:
+        """Whether it is proven that nothing was submitted."""
+        return (self.folder / VOID).is_file()
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether every job of it has ended, and how is on record."""
+        return (self.folder / CLOSED).is_file()
+
+    @property
+    def endings(self) -> dict[str, dict[str, Any]]:
+        """How its jobs ended by the scheduler's account, by index; complete once it is closed."""
+        for name in (CLOSED, "endings.json"):
+            if (self.folder / name).is_file():
+                found: dict[str, dict[str, Any]] = read_json(self.folder / name)["endings"]
+                return found
+        return {}
+
+    def began(self, index: int) -> str | None:
+        """The scheduler's name of the job that ran an index, as that job told its batch; None where none has begun."""
+        path = self.folder / "events" / f"{index}.jsonl"
+        return path.read_text(encoding="utf-8").split('"job": ', 1)[-1].split(",")[0] if path.is_file() else None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether any job of it ever started: proof that it was submitted."""
+        return (self.folder / "events").is_dir()
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the scheduler was last told of it."""
+        path = self.folder / (UNKNOWN if (self.folder / UNKNOWN).is_file() else "manifest.json")
+        return max(datetime.now(UTC).timestamp() - path.stat().st_mtime, 0.0)
+
+    def record(self, name: str, **what: Any) -> None:
+        """Put an answer on record."""
+        write_json(self.folder / name, {"schema": 1, "at": now(), **what})
+
+
+def new_batch(campaign: Campaign, entries: Sequence[Entry], needs: Needs) -> Batch:
     """Write a batch: manifest first, then the job script from the site's template.
 
     Parameters
     ----------
-    commands : how each build of an engine is started on this machine, now.
+    entries : what each index runs, in order.
+    needs : how the engine's builds are started on this machine, now, and the scheduler's options.
     """
-    scheduler = campaign.spec.machine.scheduler
     tag = "k" + "".join(secrets.choice(_BASE_32) for _ in range(14))
     folder = campaign.batches / tag
+    script = job_script(campaign, folder, len(entries), needs)  # refused before anything is written
     manifest = {
-        "schema": 1,
+        "schema": 2,
         "tag": tag,
         "made": now(),
-        "scheduler": scheduler,
-        "commands": dict(commands),
+        "scheduler": campaign.spec.machine.scheduler,
+        "options": dict(needs.options),
+        "commands": {program.value: command for program, command in with_usual(needs.commands).items()},
         # Not resolved: a member's folder may be a link to another disk.
-        "attempts": [str(a.folder.relative_to(campaign.root)) for a in attempts],
+        "attempts": [[str(a.folder.relative_to(campaign.root)) for a in entry] for entry in entries],
     }
     write_json(folder / "manifest.json", manifest)
-    variables = {
-        "tag": tag,
-        "manifest": str(folder.resolve() / "manifest.json"),
-        "kalloy": Shell(f"{shlex.quote(sys.executable)} -m kalloy"),
-        "threads": 1,
-    }
-    write_text(folder / "job.sh", render(f"{scheduler}.sh.j2", campaign.root, variables))
-    return Batch(folder, tuple(attempts))
+    write_text(folder / "job.sh", script)
+    return Batch(folder)
 
 
 def attempts_of(manifest: Path, index: int) -> tuple[list[Attempt], dict[str, Any]]:
@@ -78,7 +150,7 @@ def attempts_of(manifest: Path, index: int) -> tuple[list[Attempt], dict[str, An
 
     Returns
     -------
-    The attempts, and the manifest: ``commands`` is how each engine is started, ``scheduler`` who runs the job.
+    The attempts, and the manifest: ``commands`` is how the engine's builds are started, ``scheduler`` who runs the job.
     """
     if not manifest.is_file():
         raise InputError(f"no manifest '{manifest}'", mend="name a batch's manifest.json")

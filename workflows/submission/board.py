@@ -1,15 +1,24 @@
-"""Where every calculation of a step stands, read from the files."""
+"""Where every calculation of a step stands: its files first, then the queue; what disagrees is shown."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from kalloy.workflows.attempt import Attempt, Outcome, State, attempts
 from kalloy.workflows.campaign import Campaign
+from kalloy.workflows.execution.causes import Cause
+from kalloy.workflows.files import read_json
 from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.steps import selected
+from kalloy.workflows.submission.queue import SILENT, Place, Queue, cause_of_ending
+from kalloy.workflows.submission.schedulers.vocabulary import Phase
+
+ASKED = "cancel.json"
+"""In an attempt's folder: a person has asked for its end."""
+MAX_SILENT = 3
+"""Jobs that may end before they began an attempt, by no fault of the script, until it is left alone."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +35,13 @@ class Standing:
     tries: int
     """How many attempts there are."""
     cause: str | None = None
-    """Why it failed, or what it waits for."""
+    """Why it failed, or what it waits for; where files and queue disagree, both."""
+    cause_class: Cause | None = None
+    """Of what failed or was lost."""
+    waits_for: tuple[tuple[str, Stage], ...] = ()
+    """Parents that are not done."""
+    place: Place | None = None
+    """The job that is to run it, where one is submitted."""
 
     @property
     def label(self) -> str:
@@ -34,36 +49,127 @@ class Standing:
         return f"{self.member} {self.stage}"
 
 
-def standings(campaign: Campaign, step: int) -> list[Standing]:
+def standings(campaign: Campaign, step: int, queue: Queue | None = None) -> list[Standing]:
     """Every calculation of a selected step, stage by stage; none where the step is not selected yet."""
     selection = selected(campaign, step)
     if selection is None:
         return []
-    return [_standing(campaign, m, stage, step) for stage in selection.stages for m in selection.members]
+    known = _Done(campaign)
+    return [_standing(campaign, m, stage, step, queue, known) for stage in selection.stages for m in selection.members]
 
 
-def all_standings(campaign: Campaign) -> list[Standing]:
+def all_standings(campaign: Campaign, queue: Queue | None = None) -> list[Standing]:
     """Every calculation of every selected step."""
-    return [s for step in range(1, len(campaign.spec.step) + 1) for s in standings(campaign, step)]
+    return [s for step in range(1, len(campaign.spec.step) + 1) for s in standings(campaign, step, queue)]
 
 
-def _standing(campaign: Campaign, member: str, stage: Stage, step: int) -> Standing:
+class _Done:
+    """Whether calculations are done, each looked at once."""
+
+    def __init__(self, campaign: Campaign) -> None:
+        self.campaign = campaign
+        self._known: dict[tuple[str, Stage], bool] = {}
+
+    def __call__(self, member: str, stage: Stage) -> bool:
+        key = member, stage
+        if key not in self._known:
+            tried = attempts(self.campaign.calculation(member, stage))
+            self._known[key] = any((end := a.end) and end["outcome"] == Outcome.DONE for a in tried)
+        return self._known[key]
+
+    def learn(self, member: str, stage: Stage) -> None:
+        self._known[member, stage] = True
+
+
+def _standing(campaign: Campaign, member: str, stage: Stage, step: int, queue: Queue | None, known: _Done) -> Standing:
     tried = attempts(campaign.calculation(member, stage))
     last = tried[-1] if tried else None
-    state = last.state if last else State.READY
-    cause = None
-    if state in (State.FAILED, State.NEEDS_DECISION) and last and (end := last.end):
-        cause = end["cause"]
-    if state is State.READY and (waiting := list(_missing_parents(campaign, member, stage))):
-        state, cause = State.BLOCKED, f"waits for {', '.join(waiting)}"
-    return Standing(member, stage, step, state, last, len(tried), cause)
+    plain = Standing(member, stage, step, State.READY, last, len(tried))
+    if last and (end := last.end):
+        if end["outcome"] == Outcome.DONE:
+            known.learn(member, stage)
+        return _ended(plain, end)
+    if last and (owner := last.owner):
+        return _claimed(plain, last, owner, queue)
+    parents = campaign.member(member).parents(stage, campaign.spec.stages)
+    missing = tuple((p.member, p.stage) for p in parents if not known(p.member, p.stage))
+    plain = replace(plain, waits_for=missing)
+    if last and queue and (place := queue.place(last)) and place.is_live:
+        return _sent(plain, place, queue)
+    if missing:
+        names = [stage.value if who == member else f"{who} {stage}" for who, stage in missing]
+        return replace(plain, state=State.BLOCKED, cause=f"waits for {', '.join(names)}")
+    return _never_began(plain, last) if last and queue and queue.scheduler else plain
 
 
-def _missing_parents(campaign: Campaign, member: str, stage: Stage) -> Iterator[str]:
-    for parent in campaign.member(member).parents(stage, campaign.spec.stages):
-        tried = attempts(campaign.calculation(parent.member, parent.stage))
-        if not any((end := a.end) and end["outcome"] == Outcome.DONE for a in tried):
-            yield parent.stage.value if parent.member == member else f"{parent.member} {parent.stage}"
+def _ended(plain: Standing, end: dict[str, Any]) -> Standing:
+    state = State(end["outcome"])
+    if state is State.DONE:
+        return replace(plain, state=state)
+    known = [c.value for c in Cause]
+    cause = Cause(end["cause_class"]) if end.get("cause_class") in known else None
+    if plain.attempt and (plain.attempt.folder / ASKED).is_file():  # it ended because it was told to
+        return replace(plain, state=State.CANCELLED, cause="cancelled while it ran")
+    return replace(plain, state=state, cause=end["cause"], cause_class=cause)
+
+
+def _claimed(plain: Standing, attempt: Attempt, owner: dict[str, Any], queue: Queue | None) -> Standing:
+    """An attempt that a runner has made its own and that has no end record."""
+    place = queue.claimed(attempt, owner) if queue else None
+    if place is None:
+        state = attempt.state
+        cause = (end := attempt.end) and end["cause"]
+        return replace(plain, state=state, cause=cause or None, cause_class=Cause.LOST if state is State.LOST else None)
+    plain = replace(plain, place=place)
+    if place.ending:
+        if end := attempt.end:  # it ended between the two looks
+            return _ended(plain, end)
+        word, why = place.ending["word"], place.ending.get("why")
+        cause = f"its job ended ({word}{f', {why}' if why else ''}) without an end record"
+        return replace(plain, state=State.LOST, cause=cause, cause_class=cause_of_ending(place.ending))
+    if place.job and place.job.phase is Phase.QUEUED:
+        return replace(plain, state=State.QUEUED, cause=f"requeued: {_waiting(place)}")
+    return replace(plain, state=State.RUNNING, cause=_doubt(place, queue))
+
+
+def _sent(plain: Standing, place: Place, queue: Queue) -> Standing:
+    """An attempt that is in a batch and that no runner has claimed yet."""
+    plain = replace(plain, place=place)
+    if place.batch.id is None:
+        return replace(plain, state=State.SUBMITTING, cause="it is not known yet whether the scheduler has it")
+    if place.job and place.job.phase is Phase.QUEUED:
+        return replace(plain, state=State.QUEUED, cause=_waiting(place))
+    return replace(plain, state=State.QUEUED, cause=_doubt(place, queue))
+
+
+def _waiting(place: Place) -> str | None:
+    return (place.job.why or place.job.word) if place.job else None
+
+
+def _doubt(place: Place, queue: Queue | None) -> str | None:
+    """What files and queue disagree about."""
+    if queue is None or (place.job and place.job.phase is not Phase.ENDED):
+        return None
+    if queue.trouble:
+        return f"the scheduler does not answer: {queue.trouble}"
+    if not queue.was_asked:
+        return None
+    if place.job:
+        return f"the scheduler says {place.job.word}, there is no end record yet"
+    return "gone from the queue, and there is no end record yet"
+
+
+def _never_began(plain: Standing, attempt: Attempt) -> Standing:
+    """Ready, unless its jobs ended before they began it."""
+    path = attempt.folder / SILENT
+    if not path.is_file():
+        return plain
+    silent = read_json(path)
+    last = silent[-1]
+    if last["word"] in ("FAILED", "COMPLETED", "failed", "done", "EXIT", "DONE", "F") or len(silent) >= MAX_SILENT:
+        cause = f"its job ended ({last['word']}) before it began: read {last['log']}, then: kalloy retry"
+        return replace(plain, state=State.FAILED, cause=cause)
+    return plain
 
 
 def tally(found: list[Standing]) -> str:

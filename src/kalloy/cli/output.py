@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from kalloy.workflows.campaign import Campaign
 
 
 def emit_json(value: Any) -> None:
@@ -63,3 +66,17 @@ cell_option = click.option(
     help='given | primitive | conventional | "2 1 1" | nine integers.',
 )
 campaign_argument = click.argument("campaign", default=".", type=click.Path(file_okay=False))
+max_jobs_option = click.option(
+    "--max-jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Jobs in a queueing system at a time, instead of what the site says.",
+)
+members_option = click.option(
+    "--member", "members", multiple=True, metavar="LABEL", help="Only this member, such as K03/c12. Repeatable."
+)
+
+
+def known_members(campaign: Campaign, members: Iterable[str]) -> set[str]:
+    """Labels that are there; raises `InputError` with the nearest one for the first that is not."""
+    return {campaign.member(label).label for label in members}

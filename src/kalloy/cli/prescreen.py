@@ -74,7 +74,7 @@ def relax_all(campaign: Campaign, jobs: int | None = None, quiet: bool = False) 
     with Progress(quiet) as progress:
         before = signal.signal(signal.SIGTERM, _stop)
         try:
-            return store, prescreen(campaign, store, progress, jobs or campaign.spec.machine.jobs)
+            return store, prescreen(campaign, store, progress, jobs or campaign.spec.machine.side_by_side)
         finally:
             signal.signal(signal.SIGTERM, before)
 
@@ -89,7 +89,7 @@ def _announce(campaign: Campaign, jobs: int | None) -> None:
     store, members = store_of(campaign), prescreened_members(campaign)
     left = len(members) - len(store.records(members))
     click.echo(f"would relax {left} of {len(members)} structures with {store.model.words}")
-    click.echo(f"{jobs or campaign.spec.machine.jobs} at a time, into {store.folder}")
+    click.echo(f"{jobs or campaign.spec.machine.side_by_side} at a time, into {store.folder}")
     click.echo(f"and keep {campaign.spec.prescreen.keep.words}")
 
 

@@ -39,7 +39,7 @@ def announce(campaign: Campaign) -> None:
     listed = ", ".join(f"{n} × {stage}" for stage, n in left.items())
     about = minutes(campaign)
     expected = f"; about {max(1, round(about))} min with free cores" if about is not None else ""
-    click.echo(f"to do: {listed}; {spec.machine.jobs} at a time{expected}")
+    click.echo(f"to do: {listed}; {spec.machine.at_a_time}{expected}")
 
 
 class Progress:
@@ -68,6 +68,8 @@ class Progress:
 
     def _end_if_stopped(self) -> None:
         # Asked again at every look: an exception that is raised while Python runs a finaliser is lost.
+        if self._stopped and self.campaign.spec.machine.scheduler != "local":
+            self.say(f"jobs that {self.campaign.spec.machine.scheduler} has go on; `kalloy cancel` would end them")
         if self._stopped == signal.SIGINT:
             raise KeyboardInterrupt
         if self._stopped:
@@ -86,6 +88,8 @@ class Progress:
     def look(self, found: list[Standing]) -> None:
         """Print what changed since the last look, and what runs."""
         self._end_if_stopped()
+        if not found:  # it waits
+            return
         first = not self._last
         for standing in found:
             before = self._last.get(standing.label)
@@ -94,11 +98,16 @@ class Progress:
         self._last = {s.label: s.state for s in found}
         self._show_running(found)
 
+    def say(self, line: str) -> None:
+        """Print what was done or found out."""
+        self._clear()
+        click.echo(f"  {self._clock()} {line}")
+
     def _changed(self, standing: Standing, first: bool) -> None:
         state, label = standing.state, standing.label
         if first and state in (State.READY, State.BLOCKED):
             return
-        if state in (State.DONE, State.FAILED, State.NEEDS_DECISION, State.LOST):
+        if state in (State.DONE, State.FAILED, State.NEEDS_DECISION, State.LOST, State.CANCELLED):
             self._clear()
             spent = self._spent(standing)
             again = " (from before)" if first else ""

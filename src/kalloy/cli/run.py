@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kalloy.cli.output import campaign_argument
+from kalloy.cli.output import campaign_argument, max_jobs_option
 
 if TYPE_CHECKING:
     from kalloy.workflows.campaign import Campaign
@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 @campaign_argument
 @click.option("--retry-failed", is_flag=True, help="Give what failed before one more attempt beside the old one.")
 @click.option("--take-over", is_flag=True, help="Count attempts claimed on another machine as lost: it must be dead.")
-def command(campaign: str, retry_failed: bool, take_over: bool) -> int:
+@max_jobs_option
+def command(campaign: str, retry_failed: bool, take_over: bool, max_jobs: int | None) -> int:
     """Carry CAMPAIGN through every step until done, then rank it and write its report.
 
     Stop it whenever you like (Ctrl-C) and type it again: what is done is not done again, and a relaxation
-    goes on from where it was.
+    goes on from where it was. Jobs on this machine end with it; jobs of a queueing system go on by themselves.
     """
     from kalloy.cli.progress import Progress, announce
     from kalloy.cli.rank import print_ranking
@@ -44,7 +45,7 @@ def command(campaign: str, retry_failed: bool, take_over: bool) -> int:
     if opened.spec.needs_prescreen and not _prescreened(opened):
         return 1
     with progress:
-        done = drive(opened, progress, retry_failed=retry_failed, take_over=take_over)
+        done = drive(opened, progress, retry_failed=retry_failed, take_over=take_over, at_once=max_jobs)
     if not done:
         click.echo(
             "not everything is done; `kalloy status` says why, `kalloy run --retry-failed` tries again", err=True

@@ -1,0 +1,65 @@
+"""``kalloy retry``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from kalloy.cli.output import campaign_argument, dry_run_option, known_members, members_option
+
+_CAUSES = ["unconverged", "walltime", "memory", "node", "quota", "engine", "lost"]
+
+
+@click.command()
+@campaign_argument
+@click.option(
+    "--state",
+    "states",
+    multiple=True,
+    type=click.Choice(["failed", "needs-decision", "lost", "cancelled"]),
+    help="Only what is in this state; all but cancelled unless stated. Repeatable.",
+)
+@click.option("--cause", "causes", multiple=True, type=click.Choice(_CAUSES), help="Only this cause. Repeatable.")
+@members_option
+@dry_run_option
+def command(
+    campaign: str, states: tuple[str, ...], causes: tuple[str, ...], members: tuple[str, ...], dry_run: bool
+) -> int:
+    """Write a new attempt of calculations of CAMPAIGN that failed, beside the old one, which stays.
+
+    A relaxation goes on from its CONTCAR where that is complete. `kalloy submit` or `kalloy run` starts them.
+    """
+    from kalloy.workflows.campaign import Campaign
+    from kalloy.workflows.lock import driver_lock
+    from kalloy.workflows.steps import selected
+    from kalloy.workflows.submission.board import standings
+    from kalloy.workflows.submission.queue import Queue
+    from kalloy.workflows.submission.repetition import write_again
+
+    opened = Campaign(Path(campaign))
+    chosen, wanted = known_members(opened, members), set(states or ("failed", "needs-decision", "lost"))
+    again = {}
+    queue = Queue(opened)
+    queue.ask()
+    for step in range(1, len(opened.spec.step) + 1):
+        if (selection := selected(opened, step)) is not None:
+            again[step] = (
+                selection,
+                [
+                    s
+                    for s in standings(opened, step, queue)
+                    if s.state in wanted
+                    and (not causes or s.cause_class in causes)
+                    and (not chosen or s.member in chosen)
+                ],
+            )
+    found = [s for _, some in again.values() for s in some]
+    if not dry_run and found:
+        with driver_lock(opened.root):
+            for selection, some in again.values():
+                write_again(opened, selection, some)
+    for standing in found:
+        click.echo(f"{standing.label}: {standing.state}" + (f" ({standing.cause})" if standing.cause else ""))
+    click.echo(f"{len(found)} to try again" if dry_run else f"{len(found)} new attempts; start them: kalloy run")
+    return 0

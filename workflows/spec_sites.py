@@ -1,0 +1,141 @@
+"""``[site.NAME]``: everything about one machine; read from kalloy.toml, or from ``~/.config/kalloy/sites.toml``."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr, field_validator, model_validator
+
+from kalloy.errors import SpecError
+from kalloy.workflows.inputs.preset import Tag, TagName
+from kalloy.workflows.inputs.stage import Program, Stage
+from kalloy.workflows.spec_members import Table
+from kalloy.workflows.submission.schedulers.options import Options, refuse_option
+from kalloy.workflows.validation import read_user_text
+
+SchedulerName: TypeAlias = Literal["local", "slurm", "sge"]
+Commands: TypeAlias = dict[Program, str]
+Option: TypeAlias = StrictBool | StrictInt | StrictFloat | StrictStr | Annotated[list[StrictStr], Field(min_length=1)]
+
+
+class JobsTable(Table):
+    """``jobs = 4`` or ``[site.NAME.jobs]``: how calculations become jobs."""
+
+    at_once: int | None = Field(default=None, ge=1, strict=True)
+    """Jobs at a time: None for one a core on this machine, and for whatever a queueing system takes."""
+    per: Literal["configuration", "stage"] = "configuration"
+    """Whether one job runs a configuration's stages one after another, or each stage gets a job of its own."""
+    pack: int = Field(default=1, ge=1, strict=True)
+    """Configurations that one job runs, one after another."""
+
+
+class StageTable(Table):
+    """``[site.NAME.stage.STAGE]``: what differs for one stage; every key replaces the site's of the same name."""
+
+    commands: Commands = Field(default_factory=dict)
+    options: dict[str, Option] = Field(default_factory=dict)
+    incar: dict[TagName, Tag] = Field(default_factory=dict)
+
+
+class SiteTable(Table):
+    """One machine."""
+
+    scheduler: SchedulerName = "local"
+    commands: Commands = Field(default_factory=dict)
+    """How the engines are started: ``std = "srun vasp_std"``, ``ncl`` for spinors, ``gam`` for Γ alone, ``gpaw``."""
+    jobs: JobsTable = JobsTable()
+    incar: dict[TagName, Tag] = Field(default_factory=dict)
+    """Tags that belong to the machine: NCORE, KPAR."""
+    options: dict[str, Option] = Field(default_factory=dict)
+    """The scheduler's own: ``partition = "batch"``, ``time = "24:00:00"``."""
+    modules: list[str] = Field(default_factory=list)
+    """``module load`` of each, in the job."""
+    setup: list[str] = Field(default_factory=list)
+    """Lines of shell that the job runs before anything else."""
+    script: str | None = None
+    """A job script of the user's, relative to kalloy.toml, that takes the place of ours."""
+    stage: dict[Stage, StageTable] = Field(default_factory=dict)
+    poll: float = Field(default=20.0, gt=0)
+    """Seconds between two questions to the scheduler."""
+
+    @field_validator("jobs", mode="before")
+    @classmethod
+    def _number_of_jobs(cls, jobs: Any) -> Any:
+        return jobs if isinstance(jobs, dict | JobsTable) else {"at_once": jobs}
+
+    @model_validator(mode="after")
+    def _options_are_safe(self) -> SiteTable:
+        for options in (self.options, *(table.options for table in self.stage.values())):
+            for name, value in options.items():
+                refuse_option(self.scheduler, name, value)
+        if self.script and (self.options or self.modules or self.setup or any(t.options for t in self.stage.values())):
+            raise ValueError("script excludes options, modules and setup: say them in the script")
+        return self
+
+    @field_validator("modules", "setup")
+    @classmethod
+    def _one_line_each(cls, lines: list[str]) -> list[str]:
+        if broken := [line for line in lines if not line.isprintable()]:
+            raise ValueError(f"{broken[0]!r} is more than one line: write one entry a line")
+        return lines
+
+    @property
+    def side_by_side(self) -> int:
+        """Calculations at a time on this machine: one a core unless stated."""
+        stated = self.jobs.at_once if self.scheduler == "local" else None
+        return stated or len(os.sched_getaffinity(0))
+
+    @property
+    def at_a_time(self) -> str:
+        """In words."""
+        if self.scheduler == "local":
+            return f"{self.side_by_side} at a time"
+        return (
+            f"{self.jobs.at_once} jobs at a time"
+            if self.jobs.at_once
+            else f"as many at a time as {self.scheduler} runs"
+        )
+
+    def for_stage(self, stage: Stage) -> Needs:
+        """What a job of a stage needs of this machine."""
+        own = self.stage.get(stage, StageTable())
+        return Needs({**self.commands, **own.commands}, {**self.options, **own.options}, {**self.incar, **own.incar})
+
+
+class Needs:
+    """What a stage needs of its machine: how engines are started, the scheduler's options, the machine's tags."""
+
+    def __init__(self, commands: dict[Program, str], options: Options, incar: dict[str, Tag]) -> None:
+        self.commands, self.options, self.incar = commands, options, incar
+
+
+def user_sites_file() -> Path:
+    """``~/.config/kalloy/sites.toml``."""
+    return Path(os.environ.get("XDG_CONFIG_HOME", Path.home() / ".config")) / "kalloy" / "sites.toml"
+
+
+def with_user_sites(raw: Any) -> Any:
+    """A kalloy.toml's content, the tables of the user's own machines added where it has none of that name.
+
+    Raises
+    ------
+    SpecError
+        Where sites.toml is no TOML, or holds anything but ``[site.NAME]``.
+    """
+    path = user_sites_file()
+    if not isinstance(raw, dict) or not path.is_file():
+        return raw
+    try:
+        sites = tomllib.loads(read_user_text(path))
+    except tomllib.TOMLDecodeError as error:
+        raise SpecError(f"not valid TOML: {error}", where=str(path)) from None
+    if wrong := [key for key in sites if key != "site"]:
+        raise SpecError(f"unknown key '{wrong[0]}'", where=str(path), mend="write tables [site.NAME]")
+    used = raw.get("calculation", {}).get("site") if isinstance(raw.get("calculation"), dict) else None
+    known = sites.get("site", {})
+    if used in known and used not in raw.get("site", {}):
+        return {**raw, "site": {**raw.get("site", {}), used: known[used]}}
+    return raw

@@ -1,0 +1,222 @@
+"""What the scheduler says of a campaign's batches: one question a cycle for all of them, held against the files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from kalloy.workflows.attempt import Attempt, now
+from kalloy.workflows.campaign import Campaign
+from kalloy.workflows.execution.causes import Cause
+from kalloy.workflows.files import read_json, write_json
+from kalloy.workflows.submission.batch import CLOSED, SUBMITTED, VOID, Batch
+from kalloy.workflows.submission.schedulers import scheduler_of
+from kalloy.workflows.submission.schedulers.vocabulary import Job, Phase, Scheduler, Unknown
+
+SILENT = "never-began.json"
+"""In an attempt's folder: the jobs that ended before they began it."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the newest job that is to run an attempt stands."""
+
+    batch: Batch
+    index: int
+    job: Job | None
+    """None where the queue does not show it, or was not asked."""
+    ending: dict[str, Any] | None
+    """How it ended, once that is on record."""
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it may still run."""
+        return self.ending is None
+
+
+class Queue:
+    """The batches that are not closed, and their jobs as the scheduler last told them."""
+
+    def __init__(self, campaign: Campaign) -> None:
+        self.campaign = campaign
+        name = campaign.spec.machine.scheduler
+        self.scheduler: Scheduler | None = None if name == "local" else scheduler_of(name)
+        self.trouble: str | None = None
+        """Why the scheduler's answer is not known."""
+        self.was_asked = False
+        self.jobs: dict[tuple[str, int], Job] = {}
+        self._settled: set[str] = set()
+        self.batches: list[Batch] = []
+        self._read: dict[str, Batch] = {}
+        self._endings: dict[str, dict[str, dict[str, Any]]] = {}
+        self._places: dict[str, tuple[Batch, int]] = {}
+        self.find()
+
+    def find(self) -> None:
+        """List the batches anew."""
+        folder = self.campaign.batches
+        names = sorted(p.name for p in folder.iterdir()) if self.scheduler and folder.is_dir() else []
+        for name in names:
+            if name not in self._settled and name not in self._read and (folder / name / "manifest.json").is_file():
+                self._read[name] = Batch(folder / name)
+        for name, batch in list(self._read.items()):
+            if batch.is_void or batch.is_closed or batch.manifest["scheduler"] == "local":
+                self._settled.add(name)
+                del self._read[name]
+        self.batches = list(self._read.values())
+        self._endings = {b.tag: b.endings for b in self.batches}
+        listed = sorted(self.batches, key=lambda b: b.manifest["made"])
+        self._places = {name: (b, i) for b in listed for i, entry in enumerate(b.entries) for name in entry}
+
+    def ask(self) -> None:
+        """One question for all jobs."""
+        self.jobs, self.trouble = {}, None
+        if self.scheduler is None:
+            return
+        answer = self.scheduler.poll([b.tag for b in self.batches])
+        if isinstance(answer, Unknown):
+            self.trouble, self.was_asked = answer.words, False
+            return
+        self.was_asked = True
+        # Two entries of one element: a requeued job shows its earlier run as ended.
+        order = (Phase.ENDED, Phase.QUEUED, Phase.RUNNING)
+        for job in sorted(answer, key=lambda j: order.index(j.phase)):
+            self.jobs[job.tag, job.index] = job
+
+    # -- places ----------------------------------------------------------------
+
+    def place(self, attempt: Attempt) -> Place | None:
+        """Of the newest batch that is not closed and holds the attempt."""
+        if not self._places:
+            return None
+        found = self._places.get(attempt.folder.relative_to(self.campaign.root).as_posix())
+        return self._at(*found) if found else None
+
+    def claimed(self, attempt: Attempt, owner: dict[str, Any]) -> Place | None:
+        """Of the job that claimed an attempt; None for a claim that no batch of a queueing system made."""
+        tag = owner.get("tag", "")
+        folder = self.campaign.batches / tag
+        if self.scheduler is None or not tag or not (folder / "manifest.json").is_file():
+            return None
+        batch = self._read.get(tag) or Batch(folder)
+        index = batch.index_of(attempt.folder.relative_to(self.campaign.root).as_posix())
+        return None if index is None or batch.manifest["scheduler"] == "local" else self._at(batch, index)
+
+    def _at(self, batch: Batch, index: int) -> Place:
+        endings = self._endings.get(batch.tag) if batch.tag in self._endings else batch.endings
+        ending = (endings or {}).get(str(index))
+        job = self.jobs.get((batch.tag, index))
+        is_back = job is not None and job.phase is not Phase.ENDED
+        return Place(batch, index, job, None if is_back or not _is_final(ending, self._grace) else ending)
+
+    @property
+    def _grace(self) -> float:
+        return self.scheduler.limits().grace if self.scheduler else 0.0
+
+    def in_flight(self) -> int:
+        """Jobs that are submitted, or may be, and have not ended."""
+        return sum(self._at(b, i).is_live for b in self.batches for i in range(len(b.entries)))
+
+    # -- what only a driver does -----------------------------------------------
+
+    def settle(self) -> list[str]:
+        """Put on record what the scheduler's answers prove; what was found out, in words."""
+        if not self.was_asked or self.scheduler is None:
+            return []
+        said = [line for batch in self.batches if batch.id is None and (line := self._look_up(batch))]
+        gone = {b.tag: self._absent(b) for b in self.batches if b.id is not None}
+        asked = [tag for tag, indices in gone.items() if indices]
+        answer = self.scheduler.accounting(asked) if asked else None
+        recorded = {(j.tag, j.index): j for j in answer} if isinstance(answer, list) else {}
+        for batch in self.batches:
+            if batch.id is not None:
+                self._record_endings(batch, gone[batch.tag], recorded, isinstance(answer, Unknown))
+        self.find()
+        return said
+
+    def _look_up(self, batch: Batch) -> str | None:
+        """Whether a submission whose answer is not known has happened: queue, accounting, then our own markers."""
+        assert self.scheduler is not None
+        known = [job for (tag, _), job in self.jobs.items() if tag == batch.tag]
+        account = [] if known else self.scheduler.accounting([batch.tag])
+        if isinstance(account, list) and account:
+            known = account
+        if known:
+            batch.record(SUBMITTED, id=known[0].id, found_by="tag")
+            return f"batch {batch.tag}: found at {self.scheduler.name} as job {known[0].id}, not submitted again"
+        if batch.has_begun:
+            batch.record(SUBMITTED, id="unknown", found_by="its jobs' own marks")
+            return f"batch {batch.tag}: its jobs have begun, not submitted again"
+        if isinstance(account, Unknown) or batch.silence < self._grace:
+            return None
+        batch.record(VOID, words="neither queue, accounting nor a mark of its jobs knows it")
+        return f"batch {batch.tag}: {self.scheduler.name} never had it, its calculations are ready again"
+
+    def _absent(self, batch: Batch) -> list[int]:
+        ended = self._endings[batch.tag]
+        return [
+            i
+            for i in range(len(batch.entries))
+            if (batch.tag, i) not in self.jobs and not _is_final(ended.get(str(i)), float("inf"))
+        ]
+
+    def _record_endings(
+        self, batch: Batch, absent: list[int], recorded: dict[tuple[str, int], Job], unknown: bool
+    ) -> None:
+        before = self._endings[batch.tag]
+        endings = dict(before)
+        for index in range(len(batch.entries)):
+            job = self.jobs.get((batch.tag, index)) or recorded.get((batch.tag, index))
+            if job is not None and job.phase is not Phase.ENDED:
+                endings.pop(str(index), None)  # requeued: it is back
+            elif job is not None:
+                endings.setdefault(str(index), _ending(job))
+                if "job" not in endings[str(index)]:  # it was only missing until now
+                    endings[str(index)] = _ending(job)
+            elif index in absent and not unknown:
+                endings.setdefault(str(index), {"word": "gone", "why": "the scheduler no longer knows it", "at": now()})
+        if endings == before and not self._can_close(batch, endings):
+            return
+        if self._can_close(batch, endings):
+            for index in range(len(batch.entries)):
+                self._mark_silent(batch, index, endings[str(index)])
+            batch.record(CLOSED, endings=endings)
+        else:
+            batch.record("endings.json", endings=endings)
+        self._endings[batch.tag] = endings
+
+    def _can_close(self, batch: Batch, endings: dict[str, dict[str, Any]]) -> bool:
+        return all(_is_final(endings.get(str(i)), self._grace) for i in range(len(batch.entries)))
+
+    def _mark_silent(self, batch: Batch, index: int, ending: dict[str, Any]) -> None:
+        """A job that ended and never began is put on record, so that nobody starts it for ever."""
+        if batch.began(index) is not None or not batch.entries[index]:
+            return
+        first = Attempt(self.campaign.root / batch.entries[index][0])
+        path = first.folder / SILENT
+        if first.owner is None and first.folder.is_dir():
+            before = read_json(path) if path.is_file() else []
+            log = batch.log(index).relative_to(self.campaign.root)
+            write_json(path, [*before, {"tag": batch.tag, "word": ending["word"], "log": str(log), "at": now()}])
+
+
+def _ending(job: Job) -> dict[str, Any]:
+    return {"word": job.word, "why": job.why, "cause": job.cause, "job": job.id, "at": now()}
+
+
+def _is_final(ending: dict[str, Any] | None, grace: float) -> bool:
+    """Whether a job is known to have ended: by the scheduler's word, or by its silence for long enough."""
+    if ending is None:
+        return False
+    return "job" in ending or age(ending["at"]) >= grace
+
+
+def age(at: str) -> float:
+    """Seconds since a time on record."""
+    return (datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds()
+
+
+def cause_of_ending(ending: dict[str, Any]) -> Cause:
+    """The class of an attempt whose job ended so without an end record."""
+    return Cause(ending["cause"]) if ending.get("cause") else Cause.LOST
