@@ -1,0 +1,159 @@
+"""What the ensemble says, for the page: averages against temperature, mixing, bowing, diffraction with its shifts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import inf
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kalloy.errors import AgreementError, AverageError
+from kalloy.workflows.campaign import HOST, Campaign
+from kalloy.workflows.inputs.stage import Stage
+from kalloy.workflows.report.averages import draw_averages
+from kalloy.workflows.report.block import Block
+from kalloy.workflows.report.composition import draw_bowing, draw_mixing
+from kalloy.workflows.report.diffraction import Shift, draw_diffraction
+from kalloy.workflows.report.drawing import Drawn
+from kalloy.workflows.screening.alloy import QUANTITIES, Alloy
+from kalloy.workflows.screening.averages import DIGITS, averages, estimate_text, mixing_rows, trust
+from kalloy.workflows.screening.curves import Curve, averaged_curve
+from kalloy.workflows.screening.diffraction import averaged_pattern, broadened, mean_lattice, parse_reflection, two_theta
+
+if TYPE_CHECKING:
+    from kalloy.workflows.screening.columns import Results
+    from kalloy.workflows.screening.thermodynamics import Estimate
+
+AVERAGED = ("gap", "volume", "a", "c")
+DRAWN = ("gap", "volume")
+CURVE = tuple(float(t) for t in range(100, 1001, 50))
+"""K; of the figure against temperature."""
+CONTENTS = 4
+"""Contents that get a figure against temperature."""
+REFLECTIONS = ("006", "20-24", "110")
+"""Marked where no reference names others; of a hexagonal host."""
+
+
+def alloy_blocks(alloy: Alloy) -> Iterator[Block]:
+    """Tables of averages, of mixing and of exchange, where the campaign has what they need."""
+    temperatures = list(alloy.campaign.spec.ensemble.temperatures)
+    found = list(averages(alloy, temperatures, AVERAGED))
+    if not found:
+        return
+    heads = ("content", "T K", *(f"{n} {QUANTITIES[n]}" for n in AVERAGED), "⟨E⟩−E₀ meV/f.u.", "S/k", "weight of lowest")
+    rows: list[tuple[str | None, ...]] = [
+        (
+            a.content,
+            f"{a.temperature:g}",
+            *(estimate_text(a.quantities[n], DIGITS.get(n, 3)) for n in AVERAGED),
+            f"{a.energy_meV_fu:.1f}",
+            f"{a.entropy_kB:.2f}",
+            f"{a.lowest_weight:.3f}",
+        )
+        for a in found
+    ]
+    yield Block("averages", "Averages over the configurations", heads, rows, " · ".join(trust(alloy, found)))
+    try:
+        mixed = mixing_rows(alloy, temperatures)
+    except (AverageError, AgreementError):
+        return  # the end member was not asked for, or not computed alike: `kalloy average` says which
+    if len(mixed) > 2:
+        columns = tuple(h.removesuffix("_meV_per_formula_unit").replace("_", " ") for h in mixed[0])
+        cells = [tuple(f"{v:.3f}" if isinstance(v, float) else str(v) for v in row.values()) for row in mixed]
+        yield Block("mixing", "Mixing, meV per formula unit", columns, list(cells), "Pseudo-binary; no vibrations.")
+
+
+def draw_alloy(alloy: Alloy, results: Results, folder: Path) -> Iterator[Drawn]:
+    """Averages against temperature, mixing and bowing, powder diffraction."""
+    for content, ensemble in list(alloy.ensembles.items())[:CONTENTS]:
+        if len(ensemble.labels) > 1:
+            shown: dict[str, Sequence[Estimate]] = {}
+            for name in DRAWN:
+                values = alloy.values(content, name)
+                if np.isfinite(values).all():
+                    shown[f"{name} ({QUANTITIES[name]})"] = [ensemble.average(values, t) for t in CURVE]
+            if (drawn := draw_averages(shown, CURVE, content, folder)) is not None:
+                yield drawn
+    yield from _composition(alloy, folder)
+    if (drawn := _diffraction(alloy, results, folder)) is not None:
+        yield drawn
+
+
+def _composition(alloy: Alloy, folder: Path) -> Iterator[Drawn]:
+    try:
+        mixing = alloy.mixing()
+    except (AverageError, AgreementError):
+        return
+    if len(mixing.fractions) < 3:
+        return
+    swap = alloy.campaign.space.substitutions[0]
+    substituted = f"{swap.with_} on {swap.species}"
+    temperatures = [t for t in alloy.campaign.spec.ensemble.temperatures if 0 < t < inf]
+    yield draw_mixing(mixing, substituted, temperatures, folder)
+    points: dict[str, list[tuple[float, float]]] = {}
+    for name in DRAWN:
+        rows = [alloy.statics.rows(e.labels[:1]) for e in mixing.ensembles]
+        values = [float(alloy.of_rows(r, name)[0]) for r in rows]
+        if np.isfinite(values).all():
+            points[f"{name} ({QUANTITIES[name]})"] = list(zip(mixing.fractions.tolist(), values, strict=True))
+    if (drawn := draw_bowing(points, substituted, folder)) is not None:
+        yield drawn
+
+
+def _diffraction(alloy: Alloy, results: Results, folder: Path) -> Drawn | None:
+    """Host and the first content, at the first temperature of the spec."""
+    static = results.get((HOST, Stage.STATIC))
+    content = next(iter(alloy.ensembles), None)
+    if static is None or not static.is_usable or static.lattice_A is None or content is None:
+        return None
+    from kalloy.parsers.result import read_result
+
+    temperature = alloy.campaign.spec.ensemble.temperatures[0]
+    crystal = read_result(alloy.campaign.root / static.folder).crystal
+    if crystal is None:
+        return None
+    try:
+        averaged = averaged_curve(alloy, results, content, Curve.DIFFRACTION, [temperature])
+    except AverageError:
+        return None
+    grid = Curve.DIFFRACTION.grid
+    host = mean_lattice(alloy.metric, [static.lattice_A], [1.0])
+    mixed = mean_lattice(alloy.metric, alloy.lattices(content), alloy.ensembles[content].weights(temperature))
+    patterns = {
+        HOST: broadened(averaged_pattern(alloy.metric, host, [(crystal, 1.0)]), grid),
+        f"{content} at {temperature:g} K": averaged.means[temperature],
+    }
+    return draw_diffraction(grid, patterns, list(_shifts(alloy, host, mixed)), "Cu Kα", folder)
+
+
+def _shifts(alloy: Alloy, host: np.ndarray, mixed: np.ndarray) -> Iterator[Shift]:
+    """Of the reflections that the reference names; of a few usual ones of a hexagonal lattice else."""
+    reference = alloy.campaign.spec.reference
+    measured = reference.peak_shifts if reference else {}
+    usual = REFLECTIONS if alloy.campaign.host.space_group.number in range(143, 195) else ()
+    to_conventional = alloy.metric.to_conventional
+    for name in measured or usual:
+        # Rows of the computed cell against the conventional axes in which reflections are named.
+        hkl = np.linalg.solve(to_conventional, np.array(parse_reflection(name), float))
+        angles = [two_theta(lattice, hkl.tolist()) for lattice in (host, mixed)]
+        yield Shift(name, angles[0], angles[1], measured.get(name))
+
+
+def shift_block(campaign: Campaign, shifts: Sequence[Shift]) -> Block | None:
+    """Reflections of host and alloy beside the reference's shifts."""
+    if not shifts:
+        return None
+    name = campaign.spec.reference.name if campaign.spec.reference else "reference"
+    rows: list[tuple[str | None, ...]] = [
+        (
+            s.reflection,
+            f"{s.host:.2f}",
+            f"{s.alloy:.2f}",
+            f"{s.found:+.2f}",
+            None if s.measured is None else f"{s.measured:+.2f}",
+        )
+        for s in shifts
+    ]
+    return Block("reflections", "Reflections", ("hkl", "host 2θ°", "alloy 2θ°", "shift °", f"{name} °"), rows)
