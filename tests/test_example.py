@@ -28,4 +28,4 @@ def test_the_home_case_makes_sense(tmp_path: Path, kalloy: str) -> None:
     assert -3 < on_6a["volume_change_percent"] < -1.2  # published -2.2, CHGNet -2.3
     assert host["gap_source"] == on_6a["gap_source"] == "static mesh + dos mesh + bands path"
     assert all(r["note"] == "" for r in rows.values())  # every criterion of the preset was met
-    assert (campaign / "report/index.html").read_text().count("<figure") == 6
+    assert (campaign / "report/index.html").read_text().count("<figure") == 8

@@ -176,7 +176,17 @@ class ReferenceTable(Table):
     name: str
     host: ReferenceValues = ReferenceValues()
     lowest: ReferenceValues = ReferenceValues()
+    peak_shifts: dict[str, float] = Field(default_factory=dict)
+    """Reflections and how far they move from host to alloy, degrees 2θ in Cu Kα: ``"006" = 0.47``."""
     note: str = ""
+
+    @field_validator("peak_shifts")
+    @classmethod
+    def _reflections(cls, shifts: dict[str, float]) -> dict[str, float]:
+        for name in shifts:
+            if not re.fullmatch(r"\d(-?\d){2,3}|-?\d+( -?\d+){2}", name):
+                raise ValueError(f"'{name}' is no reflection: write 006, 20-24 or '1 1 0'")
+        return shifts
 
 
 class Spec(Table):

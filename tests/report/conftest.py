@@ -41,6 +41,7 @@ on = {{ host = true, lowest = 1 }}
 name = "a <script>alert(1)</script> paper"
 host = {{ gap_eV = 3.91, direct = false }}
 lowest = {{ gap_eV = 3.96, direct = false, volume_change_percent = -2.2 }}
+peak_shifts = {{ "006" = 0.47, "20-24" = 0.23, "110" = -0.03 }}
 
 [site.local]
 commands = {{ gpaw = "{engine}" }}

@@ -71,7 +71,7 @@ def test_ids_are_unique_and_headings_descend_one_by_one(outline: Outline) -> Non
 
 
 def test_every_picture_is_told_in_words(outline: Outline, page: Path) -> None:
-    assert len(outline.pictures) == page.read_text().count("<figure") == 5  # energies, structures, 2 × bands, dos
+    assert len(outline.pictures) == page.read_text().count("<figure") == 7
     assert all(caption and len(caption) > 40 for caption in outline.pictures)
 
 
@@ -83,7 +83,9 @@ def test_names_cannot_become_markup(page: Path) -> None:
 
 def test_every_figure_has_every_format_and_its_data(computed: Campaign, page: Path) -> None:
     figures = sorted((computed.report / "figures").glob("*.svg"))
-    assert [f.stem for f in figures] == ["bands-K1-c2", "bands-host", "dos-host-K1-c2", "energies", "structures"]
+    assert [f.stem for f in figures] == [
+        *("averages-K1", "bands-K1-c2", "bands-host", "diffraction", "dos-host-K1-c2", "energies", "structures")
+    ]
     for figure in figures:
         assert {figure.with_suffix(s).exists() for s in (".pdf", ".png", ".csv")} == {True}
 
@@ -106,6 +108,34 @@ def test_tables_say_the_same_as_the_page(computed: Campaign, page: Path) -> None
     rows = json.loads((computed.report / "tables" / "ranking.json").read_text())
     assert [r["rank"] for r in rows] == [None, 1, 2]
     assert f"Lowest in energy: {rows[1]['member']}" in page.read_text()
+
+
+def test_reflections_stand_beside_the_measured_shifts(computed: Campaign, page: Path) -> None:
+    """Bragg's law for the host's own cell: 006 and 110 of the hexagonal axes, found in the primitive cell."""
+    import numpy as np
+
+    from kalloy.workflows.index import Index
+    from kalloy.workflows.inputs.stage import Stage
+    from kalloy.workflows.screening.metric import HostMetric
+
+    lattice = Index(computed).results()["host", Stage.STATIC].lattice_A
+    assert lattice is not None
+    a, _, c, *_ = HostMetric(computed.host).parameters(lattice)
+    text = page.read_text()
+    for name, spacing, measured in (("006", c / 6, "+0.47"), ("110", a / 2, "-0.03")):
+        angle = 2 * np.degrees(np.arcsin(1.54184 / (2 * spacing)))
+        row = re.search(rf"<tr><td>{name}</td><td>([\d.]+)</td><td>[\d.]+</td><td>[^<]*</td><td>([^<]*)</td>", text)
+        assert row is not None
+        assert float(row[1]) == pytest.approx(angle, abs=0.006)
+        assert row[2] == measured
+
+
+def test_averages_are_those_of_the_command(computed: Campaign, page: Path, kalloy: str) -> None:
+    import subprocess
+
+    out = subprocess.run([kalloy, "average", str(computed.root), "--json"], check=True, capture_output=True, text=True)
+    (first, *_) = json.loads(out.stdout)["averages"]
+    assert f"<td>{first['averages']['gap']['value']:.3f}</td>" in page.read_text()
 
 
 # -- in a browser --------------------------------------------------------------------
@@ -142,7 +172,7 @@ def test_it_opens_without_a_complaint(opened: tuple[Page, list[str]]) -> None:
 def test_every_plot_is_seen(opened: tuple[Page, list[str]]) -> None:
     tab, _ = opened
     boxes = [svg.bounding_box() for svg in tab.query_selector_all("figure svg")]
-    assert len(boxes) == 5
+    assert len(boxes) == 7
     assert all(box and box["width"] > 400 and box["height"] > 100 for box in boxes)
 
 

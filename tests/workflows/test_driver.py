@@ -108,7 +108,7 @@ def test_the_record_says_who_and_why(finished: Finished) -> None:
 def test_the_report_is_self_contained(finished: Finished) -> None:
     campaign = Campaign(finished.root)
     page = (campaign.root / "report" / "index.html").read_text()
-    assert page.count("<figure") == 5
+    assert page.count("<figure") == 7
     assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(
         "http://creativecommons.org", ""
     )

@@ -76,7 +76,7 @@ def test_spectra_are_on_one_zero_of_energy(campaign: Campaign) -> None:
 
 def test_the_page_shows_host_and_winner(campaign: Campaign) -> None:
     page = (campaign.report / "index.html").read_text()
-    assert page.count("<figure") == 6  # energies, structures, 2 × bands, dos, alignment
+    assert page.count("<figure") == 7  # energies, structures, 2 × bands, dos, alignment, diffraction
     assert "K1/c1" in page
     rows = json.loads((campaign.report / "tables" / "ranking.json").read_text())
     assert [r["member"] for r in rows] == ["host", "K1/c1"]

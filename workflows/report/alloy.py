@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kalloy.errors import AgreementError, AverageError
-from kalloy.workflows.campaign import HOST, Campaign
+from kalloy.workflows.campaign import HOST
 from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.report.averages import draw_averages
 from kalloy.workflows.report.block import Block
@@ -20,11 +22,19 @@ from kalloy.workflows.report.drawing import Drawn
 from kalloy.workflows.screening.alloy import QUANTITIES, Alloy
 from kalloy.workflows.screening.averages import DIGITS, averages, estimate_text, mixing_rows, trust
 from kalloy.workflows.screening.curves import Curve, averaged_curve
-from kalloy.workflows.screening.diffraction import averaged_pattern, broadened, mean_lattice, parse_reflection, two_theta
+from kalloy.workflows.screening.diffraction import (
+    averaged_pattern,
+    broadened,
+    mean_lattice,
+    parse_reflection,
+    two_theta,
+)
 
 if TYPE_CHECKING:
     from kalloy.workflows.screening.columns import Results
     from kalloy.workflows.screening.thermodynamics import Estimate
+
+Floats = NDArray[np.float64]
 
 AVERAGED = ("gap", "volume", "a", "c")
 DRAWN = ("gap", "volume")
@@ -34,6 +44,8 @@ CONTENTS = 4
 """Contents that get a figure against temperature."""
 REFLECTIONS = ("006", "20-24", "110")
 """Marked where no reference names others; of a hexagonal host."""
+HEXAGONAL = range(143, 195)
+"""Numbers of the trigonal and hexagonal space groups."""
 
 
 def alloy_blocks(alloy: Alloy) -> Iterator[Block]:
@@ -42,7 +54,14 @@ def alloy_blocks(alloy: Alloy) -> Iterator[Block]:
     found = list(averages(alloy, temperatures, AVERAGED))
     if not found:
         return
-    heads = ("content", "T K", *(f"{n} {QUANTITIES[n]}" for n in AVERAGED), "⟨E⟩−E₀ meV/f.u.", "S/k", "weight of lowest")
+    heads = (
+        "content",
+        "T K",
+        *(f"{n} {QUANTITIES[n]}" for n in AVERAGED),
+        "⟨E⟩−E₀ meV/f.u.",
+        "S/k",
+        "weight of lowest",
+    )
     rows: list[tuple[str | None, ...]] = [
         (
             a.content,
@@ -102,50 +121,68 @@ def _composition(alloy: Alloy, folder: Path) -> Iterator[Drawn]:
         yield drawn
 
 
-def _diffraction(alloy: Alloy, results: Results, folder: Path) -> Drawn | None:
-    """Host and the first content, at the first temperature of the spec."""
+@dataclass(frozen=True)
+class _Cells:
+    """Mean cells of the host and of the first content, shape (3, 3), Å."""
+
+    host: Floats
+    alloy: Floats
+    content: str
+    temperature: float
+
+
+def _cells(alloy: Alloy, results: Results) -> _Cells | None:
+    """The host's relaxed cell and the first content's mean one, at the first temperature of the spec."""
     static = results.get((HOST, Stage.STATIC))
     content = next(iter(alloy.ensembles), None)
-    if static is None or not static.is_usable or static.lattice_A is None or content is None:
+    if static is None or not static.is_usable or not static.lattice_A or content is None:
         return None
+    lattices, kelvin = alloy.lattices(content), alloy.campaign.spec.ensemble.temperatures[0]
+    if not np.isfinite(lattices).all():
+        return None
+    mixed = mean_lattice(alloy.metric, lattices, alloy.ensembles[content].weights(kelvin))
+    return _Cells(mean_lattice(alloy.metric, [static.lattice_A], [1.0]), mixed, content, kelvin)
+
+
+def _diffraction(alloy: Alloy, results: Results, folder: Path) -> Drawn | None:
     from kalloy.parsers.result import read_result
 
-    temperature = alloy.campaign.spec.ensemble.temperatures[0]
-    crystal = read_result(alloy.campaign.root / static.folder).crystal
-    if crystal is None:
+    cells = _cells(alloy, results)
+    if cells is None:
         return None
+    crystal = read_result(alloy.campaign.root / results[HOST, Stage.STATIC].folder).crystal
     try:
-        averaged = averaged_curve(alloy, results, content, Curve.DIFFRACTION, [temperature])
+        averaged = averaged_curve(alloy, results, cells.content, Curve.DIFFRACTION, [cells.temperature])
     except AverageError:
         return None
+    if crystal is None:
+        return None
     grid = Curve.DIFFRACTION.grid
-    host = mean_lattice(alloy.metric, [static.lattice_A], [1.0])
-    mixed = mean_lattice(alloy.metric, alloy.lattices(content), alloy.ensembles[content].weights(temperature))
     patterns = {
-        HOST: broadened(averaged_pattern(alloy.metric, host, [(crystal, 1.0)]), grid),
-        f"{content} at {temperature:g} K": averaged.means[temperature],
+        HOST: broadened(averaged_pattern(alloy.metric, cells.host, [(crystal, 1.0)]), grid),
+        f"{cells.content} at {cells.temperature:g} K": averaged.means[cells.temperature],
     }
-    return draw_diffraction(grid, patterns, list(_shifts(alloy, host, mixed)), "Cu Kα", folder)
+    return draw_diffraction(grid, patterns, list(_shifts(alloy, cells)), "Cu Kα", folder)
 
 
-def _shifts(alloy: Alloy, host: np.ndarray, mixed: np.ndarray) -> Iterator[Shift]:
-    """Of the reflections that the reference names; of a few usual ones of a hexagonal lattice else."""
+def _shifts(alloy: Alloy, cells: _Cells) -> Iterator[Shift]:
+    """Of the reflections that the reference names; of a few usual ones of a hexagonal host else."""
     reference = alloy.campaign.spec.reference
     measured = reference.peak_shifts if reference else {}
-    usual = REFLECTIONS if alloy.campaign.host.space_group.number in range(143, 195) else ()
-    to_conventional = alloy.metric.to_conventional
+    usual = REFLECTIONS if alloy.campaign.host.space_group.number in HEXAGONAL else ()
     for name in measured or usual:
-        # Rows of the computed cell against the conventional axes in which reflections are named.
-        hkl = np.linalg.solve(to_conventional, np.array(parse_reflection(name), float))
-        angles = [two_theta(lattice, hkl.tolist()) for lattice in (host, mixed)]
-        yield Shift(name, angles[0], angles[1], measured.get(name))
+        # Indices go from cell to cell as lattice vectors do.
+        hkl = np.linalg.solve(alloy.metric.to_conventional, np.array(parse_reflection(name), float)).tolist()
+        yield Shift(name, two_theta(cells.host, hkl), two_theta(cells.alloy, hkl), measured.get(name))
 
 
-def shift_block(campaign: Campaign, shifts: Sequence[Shift]) -> Block | None:
-    """Reflections of host and alloy beside the reference's shifts."""
-    if not shifts:
+def reflection_block(alloy: Alloy, results: Results) -> Block | None:
+    """Reflections of host and alloy, beside the reference's shifts."""
+    cells = _cells(alloy, results)
+    shifts = list(_shifts(alloy, cells)) if cells else []
+    if not cells or not shifts:
         return None
-    name = campaign.spec.reference.name if campaign.spec.reference else "reference"
+    reference = alloy.campaign.spec.reference
     rows: list[tuple[str | None, ...]] = [
         (
             s.reflection,
@@ -156,4 +193,6 @@ def shift_block(campaign: Campaign, shifts: Sequence[Shift]) -> Block | None:
         )
         for s in shifts
     ]
-    return Block("reflections", "Reflections", ("hkl", "host 2θ°", "alloy 2θ°", "shift °", f"{name} °"), rows)
+    heads = ("hkl", "host 2θ °", "alloy 2θ °", "shift °", f"{reference.name if reference else 'reference'} °")
+    note = f"Cu Kα; mean cell of {cells.content} at {cells.temperature:g} K, in the host's conventional axes."
+    return Block("reflections", "Reflections", heads, rows, note)

@@ -63,9 +63,10 @@ def draw_diffraction(
         part.set(xlim=ENLARGED, xlabel="2θ (degrees)")
         for shift in shifts:
             _mark(part, shift, len(patterns))
+        dotted = " and the measured ones (dotted)" if any(s.measured for s in shifts) else ""
         caption = (
-            f"Powder diffraction ({wavelength}) of {' and '.join(patterns)}, lines of 0.1° width; below, 25–35° with the "
-            f"computed shifts (arrows){' and the measured ones (dotted)' if any(s.measured for s in shifts) else ''}"
+            f"Powder diffraction ({wavelength}) of {' and '.join(patterns)}, lines of 0.1° width; below, 25–35° with "
+            f"the computed shifts (arrows){dotted}"
         )
         rows = (
             (name, round(float(x), 4), round(float(y), 5))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -13,15 +12,20 @@ from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.files import write_text
 from kalloy.workflows.index import Index
 from kalloy.workflows.inputs.stage import Stage
+from kalloy.workflows.report.alloy import alloy_blocks, draw_alloy, reflection_block
+from kalloy.workflows.report.beside import model_block, strain_block
+from kalloy.workflows.report.block import Block
 from kalloy.workflows.report.drawing import Drawn
 from kalloy.workflows.report.gallery import draw_all
 from kalloy.workflows.report.methods import citations, datasets, methods, software
 from kalloy.workflows.report.tables import write_tables
+from kalloy.workflows.screening.alloy import Alloy
 from kalloy.workflows.screening.ranking import Ranking, rank
 from kalloy.workflows.screening.tables import COLUMNS, doubts, reference_rows, table_row
 
 if TYPE_CHECKING:
     from kalloy.workflows.results import CampaignResult
+    from kalloy.workflows.screening.columns import Results
 
 LEGEND = (
     "g: degeneracy. ΔE: above the lowest configuration of the same content. Margin: direct gap less fundamental gap. "
@@ -29,21 +33,12 @@ LEGEND = (
 )
 
 
-@dataclass(frozen=True)
-class Block:
-    """A section that is a table."""
-
-    id: str
-    title: str
-    columns: tuple[str, ...]
-    rows: list[tuple[str | None, ...]]
-    note: str = ""
-    plain: bool = False
-    """Whether its cells are words rather than figures."""
-
-
-def write_report(campaign: Campaign) -> Path:
+def write_report(campaign: Campaign, allowed: Iterable[str] = ()) -> Path:
     """Write the page, its figures and its tables into the campaign's ``report`` folder.
+
+    Parameters
+    ----------
+    allowed : settings whose difference the user takes on; the page carries them as doubts.
 
     Returns
     -------
@@ -57,11 +52,12 @@ def write_report(campaign: Campaign) -> Path:
     index = Index(campaign)
     index.collect()
     results = index.results()
-    ranking = rank(campaign, results)
+    ranking = rank(campaign, results, allowed=allowed)
+    alloy = Alloy(campaign, ranking, results, allowed)
     folder = campaign.report
-    figures = list(draw_all(campaign, ranking, folder / "figures"))
+    figures = [*draw_all(campaign, ranking, folder / "figures"), *draw_alloy(alloy, results, folder / "figures")]
     tables = write_tables(ranking, folder / "tables")
-    write_text(folder / "index.html", _page(campaign, ranking, results, figures, tables))
+    write_text(folder / "index.html", _page(campaign, ranking, results, list(_blocks(alloy, results)), figures, tables))
     return folder / "index.html"
 
 
@@ -69,12 +65,12 @@ def _page(
     campaign: Campaign,
     ranking: Ranking,
     results: Mapping[tuple[str, Stage], CampaignResult],
+    blocks: list[Block],
     figures: Iterable[Drawn],
     tables: list[str],
 ) -> str:
     from kalloy import __version__
 
-    blocks: list[Block] = []
     drawn = [{"name": f.name, "caption": f.caption, "svg": inline(f.svg)} for f in figures]
     return _render(
         title=f"{campaign.host.name}: {_substitutions(campaign)}",
@@ -98,6 +94,13 @@ def _page(
         calculations=[_calculation(r) for r in results.values()],
         version=__version__,
     )
+
+
+def _blocks(alloy: Alloy, results: Results) -> Iterator[Block]:
+    yield from alloy_blocks(alloy)
+    for block in (reflection_block(alloy, results), strain_block(alloy.campaign, results), model_block(alloy)):
+        if block is not None:
+            yield block
 
 
 def _sections(blocks: Iterable[Block], figures: bool) -> list[tuple[str, str]]:
