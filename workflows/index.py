@@ -18,12 +18,12 @@ from kalloy.workflows.members import Member
 from kalloy.workflows.results import CampaignResult, parse_attempt, require_identity
 from kalloy.workflows.screening.columns import FIGURES, StageColumns, assemble, row_of
 
-_FORM = 2
+_FORM = 3
 """Of the tables below: an index of another form is made anew."""
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS results (
-    member TEXT NOT NULL, stage TEXT NOT NULL, attempt TEXT NOT NULL, source TEXT NOT NULL, result TEXT NOT NULL,
-    usable INTEGER NOT NULL, {", ".join(f"{name} REAL" for name in FIGURES)}, lattice BLOB, settings TEXT NOT NULL,
+    member TEXT NOT NULL, stage TEXT NOT NULL, attempt TEXT NOT NULL, source TEXT NOT NULL, usable INTEGER NOT NULL,
+    {", ".join(f"{name} REAL" for name in FIGURES)}, lattice BLOB, settings TEXT NOT NULL, result TEXT NOT NULL,
     PRIMARY KEY (member, stage)
 );
 CREATE TABLE IF NOT EXISTS settings (hash TEXT PRIMARY KEY, effective TEXT NOT NULL);
@@ -87,10 +87,11 @@ class Index:
 
     def results(self) -> IndexedResults:
         """Everything parsed so far of the campaign's members, in their order and that of the stages."""
+        stages = list(dict.fromkeys(self.campaign.spec.stages))
+        asked = "SELECT member FROM results WHERE stage = ?"
         with self.open() as connection:
-            found = set(connection.execute("SELECT member, stage FROM results"))
-        wanted = [(m, s) for m in self.campaign.members for s in dict.fromkeys(self.campaign.spec.stages)]
-        return IndexedResults(self, {(m, s): None for m, s in wanted if (m, s.value) in found})
+            found = [(s, {m for (m,) in connection.execute(asked, (s.value,))}) for s in stages]
+        return IndexedResults(self, {(m, s): None for m in self.campaign.members for s, having in found if m in having})
 
     def rebuild(self) -> int:
         """Throw the index away and make it anew from the files."""
@@ -105,11 +106,11 @@ def store(connection: sqlite3.Connection, result: CampaignResult, source: str) -
     ----------
     source : which attempt it was read from, and by which version of kalloy.
     """
-    attempt, usable, figures, lattice, settings = row_of(result)
+    attempt, usable, *figures, lattice, settings = row_of(result)
     named = sha256(settings.encode()).hexdigest()[:16]
     connection.execute("INSERT OR IGNORE INTO settings VALUES (?, ?)", (named, settings))
     text = json.dumps(result.to_json())
-    row = (result.member, result.stage.value, attempt, source, text, usable, *figures, lattice, named)
+    row = (result.member, result.stage.value, attempt, source, usable, *figures, lattice, named, text)
     connection.execute(f"INSERT OR REPLACE INTO results VALUES ({', '.join('?' * len(row))})", row)
 
 
@@ -118,6 +119,7 @@ class IndexedResults(Mapping[tuple[str, Stage], CampaignResult]):
 
     def __init__(self, index: Index, known: dict[tuple[str, Stage], CampaignResult | None]) -> None:
         self._index, self._known = index, known
+        self._columns: dict[Stage, StageColumns] = {}
 
     def __len__(self) -> int:
         return len(self._known)
@@ -158,11 +160,14 @@ class IndexedResults(Mapping[tuple[str, Stage], CampaignResult]):
                     self._known[key] = CampaignResult.from_json(json.loads(text))
 
     def columns(self, stage: Stage) -> StageColumns:
-        """One stage's figures, without reading the results themselves."""
+        """One stage's figures, read once and without reading the results themselves."""
+        if stage not in self._columns:
+            self._columns[stage] = self._read_columns(stage)
+        return self._columns[stage]
+
+    def _read_columns(self, stage: Stage) -> StageColumns:
         with self._index.open() as connection:
             texts = dict(connection.execute("SELECT hash, effective FROM settings"))
-            rows = connection.execute(f"SELECT {', '.join(_COLUMNS)} FROM results WHERE stage = ?", (stage.value,))
-            listed = {row[0]: row for row in rows}
-        mine = [listed[m] for m, s in self._known if s is stage and m in listed]
-        last = 3 + len(FIGURES)
-        return assemble((r[0], r[1], bool(r[2]), r[3:last], r[last], texts[r[last + 1]]) for r in mine)
+            asked = f"SELECT {', '.join(_COLUMNS)} FROM results WHERE stage = ?"
+            rows = connection.execute(asked, (stage.value,)).fetchall()
+        return assemble((row for row in rows if (row[0], stage) in self._known), texts)

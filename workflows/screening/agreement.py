@@ -79,9 +79,9 @@ def compare(columns: StageColumns, rows: Iterable[int], ignoring: Set[str], allo
     ignoring : settings that may differ without a word.
     allowed : settings whose difference the user takes on.
     """
-    chosen = np.fromiter(rows, np.int64)
+    chosen = np.asarray(rows if isinstance(rows, np.ndarray) else list(rows), np.int64)
     kinds = columns.settings[chosen]
-    present = [int(i) for i in dict.fromkeys(kinds.tolist())]
+    present = np.unique(kinds).tolist()
     names = dict.fromkeys(n for i in present for n in columns.distinct[i] if n != "datasets")
     found: dict[str, dict[str, list[int]]] = {}
     for i in present:

@@ -107,7 +107,12 @@ class Alloy:
         InputError
             Where there is no such quantity; the nearest one is named.
         """
-        return self.of_rows(self.statics.rows(self.orders[content].members), quantity)
+        return self.of_rows(self._rows[content], quantity)
+
+    @cached_property
+    def _rows(self) -> dict[str, NDArray[np.int64]]:
+        """Of each content's members, in their order, the rows of the static columns."""
+        return {content: self.statics.rows(order.members) for content, order in self.orders.items()}
 
     def of_rows(self, rows: NDArray[np.int64], quantity: str) -> Floats:
         """The same of any rows of the static columns."""
@@ -119,7 +124,7 @@ class Alloy:
 
     def lattices(self, content: str) -> Floats:
         """Shape (n, 3, 3), Å."""
-        return self.statics.lattices[self.statics.rows(self.orders[content].members)]
+        return self.statics.lattices[self._rows[content]]
 
     def occupancies(self, content: str) -> dict[tuple[str, str], Floats]:
         """By substituent and Wyckoff position of the host (``K``, ``6a``): the part of its sites taken, shape (n,)."""

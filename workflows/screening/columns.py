@@ -47,8 +47,10 @@ class StageColumns:
 
     def rows(self, members: Iterable[str]) -> NDArray[np.int64]:
         """The rows of those of the members that have a usable result, in the order given."""
-        row, usable = self.row, self.usable
-        return np.array([i for m in members if (i := row.get(m)) is not None and usable[i]], np.int64)
+        row = self.row
+        found = np.array([row.get(m, -1) for m in members], np.int64)
+        found = found[found >= 0]
+        return found[self.usable[found]]
 
 
 @runtime_checkable
@@ -68,41 +70,44 @@ def columns_of(results: Results, stage: Stage) -> StageColumns:
     return assemble((r.member, *row_of(r)) for r in rows)
 
 
-Row = tuple[str, bool, tuple[float | None, ...], bytes | None, str]
-
-
-def row_of(result: CampaignResult) -> Row:
-    """What a result puts into the columns: attempt, usable, figures, the lattice's bytes, settings as JSON."""
+def row_of(result: CampaignResult) -> tuple[Any, ...]:
+    """What a result puts into the columns: attempt, usable, `FIGURES`, the lattice's bytes, settings as JSON."""
     parsed = result.parsed or {}
-    figures = (
+    return (
+        result.attempt,
+        result.is_usable,
         result.energy_eV,
         result.volume_A3,
         0.0 if parsed.get("metal") else parsed.get("gap_eV"),
         0.0 if parsed.get("metal") else parsed.get("direct_gap_eV"),
         result.largest_force_eV_A,
         result.largest_stress_kB,
+        np.array(result.lattice_A, "<f8").tobytes() if result.lattice_A else None,
+        json.dumps(result.settings, sort_keys=True),
     )
-    lattice = np.array(result.lattice_A, "<f8").tobytes() if result.lattice_A else None
-    return result.attempt, result.is_usable, figures, lattice, json.dumps(result.settings, sort_keys=True)
 
 
 _NO_LATTICE = np.full(9, np.nan, "<f8").tobytes()
 
 
-def assemble(rows: Iterable[tuple[str, str, bool, tuple[float | None, ...], bytes | None, str]]) -> StageColumns:
-    """Columns from ``(member, *row_of(result))``."""
-    listed = list(rows)
-    members, attempts, usable, figures, lattices, texts = zip(*listed, strict=True) if listed else ((),) * 6
+def assemble(rows: Iterable[tuple[Any, ...]], texts: Mapping[str, str] | None = None) -> StageColumns:
+    """Columns from ``(member, *row_of(result))``.
+
+    Parameters
+    ----------
+    texts : the settings' JSON by what stands for it in the rows; by default it stands there itself.
+    """
+    turned = list(zip(*rows, strict=True)) or [()] * (5 + len(FIGURES))
+    members, attempts, usable, *figures, lattices, settings = turned
     numbers: dict[str, int] = {}
-    settings = np.array([numbers.setdefault(text, len(numbers)) for text in texts], np.int64)
-    table = np.array(figures, np.float64).reshape(len(members), len(FIGURES))
+    kinds = np.array([numbers.setdefault(text, len(numbers)) for text in settings], np.int64)
     raw = b"".join(lattice or _NO_LATTICE for lattice in lattices)
     return StageColumns(
-        tuple(members),
-        tuple(attempts),
+        members,
+        attempts,
         np.array(usable, bool),
-        {name: table[:, i] for i, name in enumerate(FIGURES)},
+        {name: np.array(column, np.float64) for name, column in zip(FIGURES, figures, strict=True)},
         np.frombuffer(raw, "<f8").reshape(len(members), 3, 3),
-        settings,
-        tuple(json.loads(text) for text in numbers),
+        kinds,
+        tuple(json.loads(texts[name] if texts else name) for name in numbers),
     )

@@ -178,8 +178,8 @@ def _require_agreement(
         columns = columns_of(results, stage)
         mine = [columns.rows(m.label for m in members) for members in contents.values()]
         found += [compare(columns, rows, frozenset(), allowed) for rows in mine]
-        everybody = [HOST, *(m.label for members in contents.values() for m in members)]
-        found.append(compare(columns, columns.rows(everybody), OF_THE_COMPOSITION, allowed))
+        everybody = np.concatenate([columns.rows([HOST]), *mine])
+        found.append(compare(columns, everybody, OF_THE_COMPOSITION, allowed))
     for agreement in found:
         agreement.require()
     return tuple(a for a in found if a.differing)
