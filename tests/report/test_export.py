@@ -104,7 +104,12 @@ def test_the_command_writes_into_an_empty_folder_only(computed: Campaign, kalloy
     assert "ranking.csv" in done.stdout
     assert not (tmp_path / "out").exists()
     subprocess.run(line, check=True, capture_output=True)
-    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["cif", "ranking.csv", "ranking.json"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "cif",
+        "ranking.csv",
+        "ranking.json",
+        "ranking.schema.json",
+    ]
     again = subprocess.run(line, check=False, capture_output=True, text=True)
     assert again.returncode == 2
     assert "out" in again.stderr

@@ -110,6 +110,19 @@ def test_tables_say_the_same_as_the_page(computed: Campaign, page: Path) -> None
     assert f"Lowest in energy: {rows[1]['member']}" in page.read_text()
 
 
+def test_the_schema_describes_the_ranking_whole(computed: Campaign, page: Path) -> None:
+    jsonschema = pytest.importorskip("jsonschema", reason="needs jsonschema (test group)")
+    tables = computed.report / "tables"
+    rows, schema = (json.loads((tables / n).read_text()) for n in ("ranking.json", "ranking.schema.json"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(rows, schema)
+    for key in schema["items"]["required"]:
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate([{k: v for k, v in row.items() if k != key} for row in rows], schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate([rows[0] | {"unknown": 1}], schema)
+
+
 def test_reflections_stand_beside_the_measured_shifts(computed: Campaign, page: Path) -> None:
     """Bragg's law for the host's own cell: 006 and 110 of the hexagonal axes, found in the primitive cell."""
     import numpy as np

@@ -13,7 +13,7 @@ FORMS = {
     "ase": "configurations.db",
     "extxyz": "configurations.extxyz",
     "cif": "cif/",
-    "tables": "ranking.csv, ranking.json",
+    "tables": "ranking.csv, ranking.json, ranking.schema.json",
 }
 
 
