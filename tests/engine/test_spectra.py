@@ -17,6 +17,15 @@ from kalloy.parsers.result import read_result
 pytestmark = pytest.mark.engine
 
 
+def test_both_are_complete_and_converged(optics: Path, soc: Path) -> None:
+    """NELM = 1 stands for one exact diagonalisation, and vasprun.xml alone holds all that was written."""
+    for folder in (optics, soc):
+        result = read_result(folder)
+        assert result.convergence.complete
+        assert result.convergence.electronic
+        assert result.convergence.warnings == ()
+
+
 def test_the_oscillator_strength_is_that_of_the_electrons(optics: Path) -> None:
     """∫ ω ε₂ dω = π/2 ωp², ωp² = 4π N/V (atomic units): few bands give a part of the 16 electrons, never more."""
     result = read_result(optics)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from kalloy.parsers.optics import choose, spectrum
+from kalloy.parsers.result import read_result
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.index import Index
 from kalloy.workflows.inputs.stage import Stage
@@ -30,12 +32,17 @@ direct
 """
 
 
+STAGES = ("relax", "static", "dos", "bands", "optics", "soc")
+
+
 @pytest.fixture(scope="module")
 def campaign(tmp_path_factory: pytest.TempPathFactory, kalloy: str) -> Campaign:
     folder = tmp_path_factory.mktemp("rocksalt")
     (folder / "POSCAR").write_text(POSCAR)
     words = ["--host", "POSCAR", "--replace", "Na=K:1", "--preset", "smoke"]
     subprocess.run([kalloy, "new", "c", *words], cwd=folder, check=True, capture_output=True)
+    spec = folder / "c/kalloy.toml"
+    spec.write_text(spec.read_text().replace('"dos", "bands"]', '"dos", "bands", "optics", "soc"]'))
     done = subprocess.run([kalloy, "run", "c"], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return Campaign(folder / "c")
@@ -43,7 +50,7 @@ def campaign(tmp_path_factory: pytest.TempPathFactory, kalloy: str) -> Campaign:
 
 def test_everything_is_done_and_converged(campaign: Campaign) -> None:
     results = Index(campaign).results()
-    assert set(results) == {(m, s) for m in ("host", "K1/c1") for s in ("relax", "static", "dos", "bands")}
+    assert set(results) == {(m, s) for m in ("host", "K1/c1") for s in STAGES}
     for result in results.values():
         assert result.is_usable
         assert result.parsed is not None
@@ -74,9 +81,37 @@ def test_spectra_are_on_one_zero_of_energy(campaign: Campaign) -> None:
         assert max(edges) - min(edges) < 2e-3
 
 
+def test_light_is_absorbed_from_the_direct_gap_on(campaign: Campaign) -> None:
+    for member in ("host", "K1/c1"):
+        result = read_result(campaign.root / member / "optics/a01")
+        dielectric = choose(result.vasprun.dielectric)
+        assert dielectric is not None
+        assert 1.5 < dielectric.real[0, 0] < 4  # measured 2.3 (NaCl) and 2.2 (KCl), without the lattice's part
+        edge = spectrum(dielectric).edge
+        assert edge is not None
+        assert result.gap.direct_gap is not None
+        assert abs(edge - result.gap.direct_gap) < 1  # on a mesh of 2x2x2
+
+
+def test_spinors_split_chlorine_little(campaign: Campaign) -> None:
+    """Of Cl 3p a tenth of an eV: the gap falls by a third of that, and every band holds one electron."""
+    results = Index(campaign).results()
+    for member in ("host", "K1/c1"):
+        plain, coupled = (results[member, s].parsed for s in (Stage.STATIC, Stage.SOC))
+        assert plain is not None
+        assert coupled is not None
+        assert 0.01 < plain["gap_eV"] - coupled["gap_eV"] < 0.08
+        result = read_result(campaign.root / member / "soc/a01")
+        assert result.dos is not None
+        assert result.dos.noncollinear
+        assert result.dos.projected is not None
+        assert result.dos.total.shape[0] == result.dos.projected.shape[1] == 4
+
+
 def test_the_page_shows_host_and_winner(campaign: Campaign) -> None:
     page = (campaign.report / "index.html").read_text()
-    assert page.count("<figure") == 7  # energies, structures, 2 × bands, dos, alignment, diffraction
+    # Energies, structures, 2 × bands, dos, absorption, alignment, diffraction.
+    assert page.count("<figure") == 8
     assert "K1/c1" in page
     rows = json.loads((campaign.report / "tables" / "ranking.json").read_text())
     assert [r["member"] for r in rows] == ["host", "K1/c1"]

@@ -101,12 +101,24 @@ def test_strain_is_no_other_cell_but_a_turn_is(strain: list[float], axis: list[f
                 path.require_same_directions(lattice @ turn, "K1/c2")
 
 
+@pytest.mark.parametrize("larger", [0.85, 1.0, 1.12])
+def test_a_cell_that_is_larger_all_round_has_the_same_lines(larger: float) -> None:
+    """KCl's lattice constant is 12 % above NaCl's, and its L is where NaCl's is."""
+    host = load_host("Cs4PbBr6").crystal
+    path = band_path(host, "host")
+    path.require_same_directions(larger * np.asarray(host.lattice), "K8/c1")
+    with pytest.raises(CampaignError, match=r"at the same volume its cell is strained by 1[12]\.\d%"):
+        path.require_same_directions(larger * np.asarray(host.lattice) @ np.diag([1, 1, 1.18]), "K8/c1")
+
+
 @pytest.mark.parametrize(
     "other", [[[1, 1, 0], [0, 1, 0], [0, 0, 1]], [[0, 1, 0], [0, 0, 1], [1, 0, 0]], [[1, 0, 0], [0, 1, 0], [0, 0, 2]]]
 )
 def test_other_cells_are_refused(other: list[list[int]]) -> None:
     host = load_host("Cs4PbBr6").crystal
-    with pytest.raises(CampaignError, match="the band path of host does not fit refs/KBr: against host its cell is"):
+    with pytest.raises(
+        CampaignError, match="the band path of host does not fit refs/KBr: at the same volume its cell is"
+    ):
         band_path(host, "host").require_same_directions(np.array(other) @ host.lattice, "refs/KBr")
 
 

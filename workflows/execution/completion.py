@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -77,14 +78,43 @@ def _take(attempt: Attempt, parent: Attempt, what: Takes) -> dict[str, Any]:
         return _take_cell(attempt, parent)
     if what is Takes.STRUCTURE:
         return _copy(parent.folder / "CONTCAR", attempt.folder / "POSCAR")
+    return _take_density(attempt, parent)
+
+
+def _take_density(attempt: Attempt, parent: Attempt) -> dict[str, Any]:
+    """The parent's charge density: a copy, or where the preset says so and nothing writes to it, a link."""
     name = DENSITY_FILES[attempt.written["engine"]]
-    return _copy(parent.folder / name, attempt.folder / name)
+    source, target = parent.folder / name, attempt.folder / name
+    if attempt.written["charge_density"] == "copy":
+        return _copy(source, target)
+    if writer := _density_writer(attempt):
+        return {**_copy(source, target), "not_linked": f"{writer} writes {name}, through a link the parent's own"}
+    _require_left(source)
+    link = os.path.relpath(source.resolve(), target.parent.resolve())
+    part = target.with_name(f".{target.name}.part")
+    part.unlink(missing_ok=True)
+    part.symlink_to(link)
+    part.replace(target)
+    return {"file": name, "sha256": hash_of(target), "link": link}
+
+
+def _density_writer(attempt: Attempt) -> str | None:
+    """The tag by which the engine writes the file that it reads the charge density from."""
+    from pymatgen.io.vasp.inputs import Incar
+
+    incar = Incar.from_file(attempt.folder / "INCAR")
+    tags = ("LCHARG", "LWAVE") if attempt.written["engine"] == "gpaw" else ("LCHARG",)
+    return next((tag for tag in tags if incar.get(tag, True) is not False), None)
+
+
+def _require_left(source: Path) -> None:
+    if not source.is_file() or not source.stat().st_size:
+        raise CampaignError(f"parent left no {source.name}", where=str(source), mend="run the parent stage again")
 
 
 def _copy(source: Path, target: Path) -> dict[str, Any]:
     """A copy, for an engine that opens a linked file to write would destroy its parent's."""
-    if not source.is_file() or not source.stat().st_size:
-        raise CampaignError(f"parent left no {source.name}", where=str(source), mend="run the parent stage again")
+    _require_left(source)
     part = target.with_name(f".{target.name}.part")
     shutil.copyfile(source, part)
     part.replace(target)

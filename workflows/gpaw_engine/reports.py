@@ -59,16 +59,23 @@ class Reports:
             write_ibzkpt(self.job.folder / "IBZKPT", irreducible)
 
     def electronic(self, number: int, step: ElectronicStep) -> None:
-        """One electronic step; the first of a new geometry closes the one before."""
+        """One electronic step; the first of a new geometry closes the one before.
+
+        With LOPTICS all of them stand for the one exact diagonalisation that VASP does there, NELM = 1 or not:
+        vasprun.xml, by which convergence is judged, has the last alone.
+        """
         if number == 1 and self.geometries:
             self.vasprun.close_step()
-        self.vasprun.electronic(step)
+        if not self.job.settings.optics:
+            self.vasprun.electronic(step)
         self.outcar.electronic(number, step)
         self.oszicar.electronic(number, step)
 
     def ionic(self, step: IonicStep) -> None:
         """One geometry."""
         self.geometries += 1
+        if self.job.settings.optics:
+            self.vasprun.electronic(step.electronic[-1])
         self.vasprun.ionic(step)
         self.outcar.ionic(step)
         self.oszicar.ionic(self.geometries, step, self.job.settings.spins)

@@ -210,9 +210,12 @@ class VasprunWriter:
         file.write(
             "     <field>energy</field>\n     <field>total</field>\n     <field>integrated</field>\n     <set>\n"
         )
-        for s in range(len(dos.total)):
+        # As in VASP, spinors have four: the states and moments along x, y, z, of which there are none.
+        moments = ((0, 3 if states.spinors else 0), (0, 0))
+        totals, sums = (np.pad(x, moments) for x in (dos.total, dos.integrated))
+        for s, (total, integrated) in enumerate(zip(totals, sums, strict=True)):
             file.write(f'      <set comment="spin {s + 1}">\n')
-            rows = zip(dos.energies, dos.total[s], dos.integrated[s], strict=True)
+            rows = zip(dos.energies, total, integrated, strict=True)
             file.writelines(f"       <r>{e:10.4f} {d:12.6f} {n:12.6f} </r>\n" for e, d, n in rows)
             file.write("      </set>\n")
         file.write("     </set>\n    </array>\n   </total>\n")

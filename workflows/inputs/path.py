@@ -15,7 +15,7 @@ from kalloy.structures.crystal import Crystal
 SYMMETRY_TOLERANCE = 0.01
 """Å; within which relaxed structures are taken as symmetric when a path is laid through their Brillouin zone."""
 LARGEST_STRAIN = 0.10
-"""Of a member's cell against that of the path's owner, along any direction: more is another cell."""
+"""Of a member's cell against that of the path's owner at one volume, along any direction: more is another cell."""
 LARGEST_TURN = 2.0
 """Degrees between the two cells once the strain is taken out: more and the lines point elsewhere."""
 
@@ -79,7 +79,8 @@ class BandPath:
         """Refuse a member whose reciprocal vectors do not point along the owner's, the strain of relaxation apart.
 
         Fractional coordinates mean the same lines in both only then. The two cells are compared by polar decomposition
-        of the deformation that takes one into the other.
+        of the deformation that takes one into the other, brought to one volume: a cell that is larger all round, as
+        KCl's is than NaCl's, has its lines in the same directions.
 
         Parameters
         ----------
@@ -95,9 +96,9 @@ class BandPath:
         strain, turn = _deformation(np.array(self.lattice), np.asarray(lattice, float))
         if strain > LARGEST_STRAIN or turn > LARGEST_TURN:
             raise CampaignError(
-                f"the band path of {self.member} does not fit {member}: against {self.member} its cell is strained by "
-                f"{strain:.1%} and turned by {turn:.1f}° ({LARGEST_STRAIN:.0%} and {LARGEST_TURN:g}° are allowed), so "
-                "the same fractional coordinates are other lines",
+                f"the band path of {self.member} does not fit {member}: at the same volume its cell is "
+                f"strained by {strain:.1%} and turned by {turn:.1f}° ({LARGEST_STRAIN:.0%} and {LARGEST_TURN:g}° are "
+                "allowed), so the same fractional coordinates are other lines",
                 mend="compare members in one cell, or name the path's owner with path_of in a step of its own",
             )
 
@@ -129,11 +130,12 @@ def band_path(crystal: Crystal, member: str) -> BandPath:
 
 
 def _deformation(first: NDArray[np.float64], second: NDArray[np.float64]) -> tuple[float, float]:
-    """The largest strain and the turn in degrees that take one lattice into the other."""
+    """The largest strain at one volume and the turn in degrees that take one lattice into the other."""
     from scipy.linalg import polar
 
     rotation, stretch = polar(np.linalg.solve(first, second))
-    strain = np.abs(np.linalg.eigvalsh(stretch) - 1).max()
+    stretches = np.linalg.eigvalsh(stretch)
+    strain = np.abs(stretches / stretches.prod() ** (1 / 3) - 1).max()
     # A turn by θ leaves 1 - R at the Frobenius norm of 2√2 sin(θ/2), which unlike the trace is exact for small ones.
     half = min(1.0, float(np.linalg.norm(np.eye(3) - rotation)) / (2 * np.sqrt(2)))
     return float(strain), float(np.degrees(2 * np.arcsin(half)))
