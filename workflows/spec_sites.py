@@ -16,7 +16,7 @@ from kalloy.workflows.spec_members import Table
 from kalloy.workflows.submission.schedulers.options import Options, refuse_option
 from kalloy.workflows.validation import read_user_text
 
-SchedulerName: TypeAlias = Literal["local", "slurm", "sge"]
+SchedulerName: TypeAlias = Literal["local", "slurm", "pbs", "torque", "sge", "lsf"]
 Commands: TypeAlias = dict[Program, str]
 Option: TypeAlias = StrictBool | StrictInt | StrictFloat | StrictStr | Annotated[list[StrictStr], Field(min_length=1)]
 

@@ -66,7 +66,8 @@ def job_script(campaign: Campaign, folder: Path, size: int, needs: Needs) -> str
         "size": size,
         "prefix": Shell(scheduler_of(site.scheduler).prefix),
     }
-    return render(f"{site.scheduler}.sh.j2", campaign.root, variables)
+    name = "pbs" if site.scheduler == "torque" else site.scheduler
+    return render(f"{name}.sh.j2", campaign.root, variables)
 
 
 def _around(path: Path, manifest: str, command: str, index: str) -> str:

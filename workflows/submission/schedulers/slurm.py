@@ -112,7 +112,7 @@ class Slurm:
 
 def read_submission(said: Said) -> Answer:
     """What sbatch's words prove."""
-    if said.code == 0 and (found := re.search(r"(?:^|Submitted batch job )(\d+)(?:;\S+)?\s*$", said.out, re.MULTILINE)):
+    if said.code == 0 and (found := re.search(r"(?mi)(?:^|submitted batch job )(\d+)(?:;\S+)?\s*$", said.out)):
         return Accepted(found[1])
     words = said.unknown.words if said.code is not None else said.err
     text = said.err + said.out

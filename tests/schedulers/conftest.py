@@ -1,0 +1,172 @@
+"""Real schedulers on this machine, started for the tests and ended after them; campaigns that use them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kalloy.workflows.campaign import Campaign
+
+HERE = Path(__file__).resolve().parent
+SPEC = """
+[host]
+structure = "Cs4PbBr6"
+cell = "primitive"
+
+[[substitution]]
+replace = "Cs"
+with = "K"
+count = [1]
+
+[calculation]
+preset = "laptop"
+engine = "gpaw"
+site = "here"
+
+[[step]]
+stages = ["relax", "static"]
+on = "all"
+
+[site.here]
+poll = 1.0
+commands = {{ gpaw = "{engine}" }}
+{site}
+"""
+
+
+@dataclass
+class Cluster:
+    """A scheduler that runs."""
+
+    name: str
+    environment: dict[str, str]
+    kalloy: str
+    standin: str
+    options: str = ""
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    def campaign(self, folder: Path, site: str = "") -> Campaign:
+        """A campaign of three members and two stages on this scheduler."""
+        folder.mkdir(parents=True, exist_ok=True)
+        setup = [f"export {k}='{v}'" for k, v in {**_PYTHON, "STANDIN_LOG": str(folder / "ledger")}.items()]
+        lines = f"scheduler = {self.name!r}\nsetup = {setup!r}\n{self.options}\n{site}"
+        (folder / "kalloy.toml").write_text(SPEC.format(engine=self.standin, site=lines))
+        return Campaign(folder)
+
+    def run(self, *words: str, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
+        """A kalloy command to its end."""
+        env = {**self.environment, **environment}
+        return subprocess.run(
+            [self.kalloy, *words], env=env, capture_output=True, text=True, timeout=timeout, check=False
+        )
+
+    def start(self, *words: str, **environment: str) -> subprocess.Popen[str]:
+        """A kalloy command in a process group of its own."""
+        env = {**self.environment, **environment}
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        process = subprocess.Popen([self.kalloy, *words], env=env, start_new_session=True, **pipes)
+        self.started.append(process)
+        return process
+
+    def call(self, *words: str) -> str:
+        """A command of the scheduler's."""
+        done = subprocess.run(words, env=self.environment, capture_output=True, text=True, check=False, timeout=60)
+        return done.stdout + done.stderr
+
+    def ledger(self, campaign: Campaign) -> Counter[str]:
+        """How often the engine was started in each attempt's folder."""
+        path = campaign.root / "ledger"
+        lines = path.read_text().splitlines() if path.is_file() else []
+        return Counter(line.split()[1] for line in lines if line.startswith("start"))
+
+    def wait_for(self, what: Callable[[], Any], seconds: float = 60) -> None:
+        """Until it is true."""
+        deadline = time.monotonic() + seconds
+        while not what():
+            assert time.monotonic() < deadline, "waited in vain"
+            time.sleep(0.2)
+
+
+_PYTHON = {k: os.environ[k] for k in ("PYTHONPATH",) if k in os.environ}
+
+
+def _free_ports() -> int:
+    """The first of five ports in a row that nobody uses."""
+    for first in range(20000 + os.getpid() % 5000 * 5, 60000, 5):
+        try:
+            for port in range(first, first + 5):
+                with socket.socket() as trial:
+                    trial.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return first
+    raise AssertionError("no free ports")
+
+
+def _start(kind: str, kalloy: str, standin: str, **knobs: str) -> Iterator[Cluster]:
+    if sys.platform != "linux" or os.geteuid() != 0:
+        pytest.skip(f"a private {kind} needs root on Linux")
+    # Short: sockets have paths of 108 characters at most.
+    root = Path(tempfile.mkdtemp(prefix=f"k{kind}", dir="/tmp"))
+    upper = kind.upper()
+    env = {**os.environ, f"{upper}_TEST_ROOT": str(root), f"{upper}_TEST_PORT": str(_free_ports()), **knobs}
+    log = root.with_suffix(".log")
+    try:
+        with log.open("w") as out:
+            begun = subprocess.run(
+                ["bash", str(HERE / f"start-{kind}.sh")], env=env, stdout=out, stderr=out, check=False, timeout=300
+            )
+        if begun.returncode:
+            pytest.skip(f"{kind} cannot start here: {log.read_text().strip().splitlines()[-1:]}")
+        text = subprocess.run(
+            ["bash", "-c", f". {root}/env.sh; env -0"], env=env, capture_output=True, text=True, check=True
+        ).stdout
+        environment = dict(line.split("=", 1) for line in text.split("\0") if "=" in line)
+        cluster = Cluster(kind, environment, kalloy, standin)
+        yield cluster
+        for process in cluster.started:
+            if process.poll() is None:
+                process.kill()
+                process.communicate()
+    finally:
+        subprocess.run(["bash", str(HERE / f"stop-{kind}.sh"), "--purge"], env=env, check=False, capture_output=True)
+        shutil.rmtree(root, ignore_errors=True)
+        log.unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="session")
+def slurm(kalloy: str, standin: str) -> Iterator[Cluster]:
+    """SLURM that forgets jobs after 5 s and keeps no accounts."""
+    for cluster in _start("slurm", kalloy, standin, SLURM_TEST_MINJOBAGE="5", SLURM_TEST_MSGTIMEOUT="3"):
+        cluster.options = 'options = { partition = "debug", time = "00:10:00" }'
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def sge(kalloy: str, standin: str) -> Iterator[Cluster]:
+    """Grid Engine with its accounts."""
+    for cluster in _start("sge", kalloy, standin):
+        cluster.options = 'options = { queue = "all.q", time = "00:10:00" }'
+        yield cluster
+
+
+@pytest.fixture
+def make_cluster(kalloy: str, standin: str) -> Callable[[str, dict[str, str]], Cluster]:
+    """A cluster of stand-ins."""
+
+    def make(name: str, environment: dict[str, str]) -> Cluster:
+        return Cluster(name, environment, kalloy, standin)
+
+    return make
