@@ -21,8 +21,10 @@ from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.execution.runner import execute
 from kalloy.workflows.files import hash_of, read_json
 from kalloy.workflows.index import Index
+from kalloy.workflows.inputs.composer import Composer
+from kalloy.workflows.inputs.poscar import poscar_text
 from kalloy.workflows.inputs.stage import Stage
-from kalloy.workflows.inputs.writing import incar_tags, poscar_text, write_attempt
+from kalloy.workflows.inputs.writing import write_attempt
 from kalloy.workflows.results import parse_attempt
 from kalloy.workflows.steps import finished
 
@@ -52,7 +54,7 @@ def by_hand(tmp_path: Path, campaign: Campaign, standin: str) -> Maker:
     def make(name: str, crystal: Crystal, stage: Stage = Stage.STATIC, mesh: str | None = None, **tags: str) -> Path:
         folder = tmp_path / "by" / "hand" / name
         folder.mkdir(parents=True)
-        text = incar_tags(campaign, campaign.member("host"), stage).text
+        text = Composer(campaign).incar(campaign.member("host"), stage)
         for tag, value in tags.items():
             text = "".join(line for line in text.splitlines(True) if line.split("=")[0].strip() != tag)
             text += f"{tag} = {value}\n"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kalloy.workflows import files
 from kalloy.workflows.campaign import Campaign
+from kalloy.workflows.inputs import writing
 from kalloy.workflows.steps import select
 from kalloy.workflows.submission.driver import write_step
 
@@ -31,22 +33,21 @@ def tree(root: Path) -> dict[str, str]:
     }
 
 
-def dying_at(n: int, write: Callable[[Path, str], None]) -> Callable[[Path, str], None]:
-    calls = 0
-
-    def write_or_die(path: Path, text: str) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == n:
+def dying_at(n: int, call: Callable[..., Any], calls: list[int]) -> Callable[..., Any]:
+    def call_or_die(*arguments: Any) -> Any:
+        calls.append(1)
+        if len(calls) == n:
             raise Killed
-        write(path, text)
+        return call(*arguments)
 
-    return write_or_die
+    return call_or_die
 
 
-def test_writing_can_be_killed_between_any_two_files(
+def test_writing_can_be_killed_anywhere(
     tmp_path: Path, make_campaign: Callable[[Path], Campaign], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Between any two writes, syncs and renames, where several batches are synced one after another."""
+    monkeypatch.setattr(writing, "AT_ONCE", 4)
     undisturbed = make_campaign(tmp_path / "undisturbed")
     write_everything(undisturbed)
     expected = tree(undisturbed.root)
@@ -54,11 +55,12 @@ def test_writing_can_be_killed_between_any_two_files(
     n = 0
     while True:
         n += 1
-        campaign = make_campaign(tmp_path / f"killed-{n}")
+        campaign, calls = make_campaign(tmp_path / f"killed-{n}"), list[int]()
         with monkeypatch.context() as patch:
-            dying = dying_at(n, files.write_text)
-            for module in ("files", "inputs.writing"):
-                patch.setattr(f"kalloy.workflows.{module}.write_text", dying)
+            patch.setattr(files, "write_text", dying_at(n, files.write_text, calls))
+            patch.setattr(writing, "write_unsynced", dying_at(n, writing.write_unsynced, calls))
+            patch.setattr(writing, "sync", dying_at(n, writing.sync, calls))
+            patch.setattr(Path, "rename", dying_at(n, Path.rename, calls))
             try:
                 write_everything(campaign)
                 break
@@ -68,4 +70,18 @@ def test_writing_can_be_killed_between_any_two_files(
             assert (folder / "attempt.json").is_file()
         write_everything(campaign)
         assert tree(campaign.root) == expected
-    assert n == len(expected)  # kalloy.toml was there before; the last round is the undisturbed one
+    assert n > len(expected)
+
+
+def test_what_is_refused_leaves_nothing_of_its_batch(campaign: Campaign) -> None:
+    from kalloy.errors import CampaignError
+
+    folder = campaign.root / "K1/c2"
+    folder.mkdir(parents=True)
+    (folder / "member.json").write_text('{"identity": "another"}')
+    with pytest.raises(CampaignError, match="belongs to another structure"):
+        write_everything(campaign)
+    assert sorted(p.name for p in campaign.root.rglob("*") if p.is_file() and "selections" not in p.parts) == [
+        "kalloy.toml",
+        "member.json",
+    ]

@@ -21,12 +21,14 @@ from kalloy.structures.substitution import parse_replacement
 from kalloy.workflows.attempt import Attempt, Outcome
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.execution.completion import complete
+from kalloy.workflows.inputs.composer import Composer
 from kalloy.workflows.inputs.kpoints import kpoints_files, line_text
 from kalloy.workflows.inputs.mesh import Mesh
 from kalloy.workflows.inputs.path import BandPath, band_path
+from kalloy.workflows.inputs.poscar import poscar_text
 from kalloy.workflows.inputs.preset import LineSettings
 from kalloy.workflows.inputs.stage import Stage
-from kalloy.workflows.inputs.writing import asked_inputs, poscar_text, write_attempt
+from kalloy.workflows.inputs.writing import write_attempt
 from kalloy.workflows.steps import select, selected
 
 HEXAGONAL = [("Γ", "M"), ("M", "K"), ("K", "Γ"), ("Γ", "A"), ("A", "L"), ("L", "H"), ("H", "A"), ("L", "M"), ("H", "K")]
@@ -170,7 +172,7 @@ def test_a_zero_weight_list_is_written_once_the_structure_is_known(tmp_path: Pat
     path = band_path(member.crystal, "K1/c2")
     attempt = write_attempt(campaign, member, Stage.BANDS, path=path)
     assert not (attempt.folder / "KPOINTS").exists()
-    assert attempt.written["asked"] == asked_inputs(campaign, member, Stage.BANDS, path)
+    assert attempt.written["asked"] == Composer(campaign).asked(member, Stage.BANDS, path)
     complete(attempt)
     text = (attempt.folder / "KPOINTS").read_text()
     read = Kpoints.from_str(text)

@@ -16,13 +16,14 @@ from pymatgen.io.vasp.inputs import Potcar, PotcarSingle
 from kalloy.errors import SpecError, VaspInputError
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.creation import new_campaign
+from kalloy.workflows.inputs.composer import Composer
 from kalloy.workflows.inputs.potcar import PotcarChoice, choose, folder_blocks, has_only_spec, potcars
 from kalloy.workflows.inputs.potcar_blocks import electrons, read_block, require_order, split_potcar
 from kalloy.workflows.inputs.potcar_library import find_library, folder_names, releases
 from kalloy.workflows.inputs.preset import Functional, load_preset
 from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.inputs.valences import PUBLISHED
-from kalloy.workflows.inputs.writing import asked_inputs, write_attempt
+from kalloy.workflows.inputs.writing import write_attempt
 
 HOME = {"Cs": 21, "K": 3, "Pb": 6, "Br": 36}
 HOME_SYMBOLS = ("Cs_sv", "K_sv", "Pb_d", "Br")
@@ -276,15 +277,15 @@ def test_an_attempt_records_titles_hashes_valences_and_where_they_are_from(
 def test_nelect_is_the_same_over_every_content(tmp_path: Path, potcar_library: Path) -> None:
     new_campaign(tmp_path / "c", "Cs4PbBr6", ["Cs=K"], cell="primitive", preset="paper-gamma", engine="vasp")
     campaign = Campaign(tmp_path / "c")
-    from kalloy.workflows.inputs.writing import potcars_of
-
-    assert {potcars_of(campaign, m).electrons(m.crystal.composition) for m in campaign.members.values()} == {184.0}
+    assert {Composer(campaign).potcars(m).electrons(m.crystal.composition) for m in campaign.members.values()} == {
+        184.0
+    }
 
 
 def test_the_users_own_choice_wins_and_is_listed(tmp_path: Path, potcar_library: Path) -> None:
     campaign = make(tmp_path / "c", 'potcar_functional = "PBE_54"\n[calculation.potcar]\nPb = "Pb"\n')
-    before = asked_inputs(make(tmp_path / "other"), campaign.member("host"), Stage.RELAX, None)
-    assert asked_inputs(campaign, campaign.member("host"), Stage.RELAX, None) != before
+    before = Composer(make(tmp_path / "other")).asked(campaign.member("host"), Stage.RELAX, None)
+    assert Composer(campaign).asked(campaign.member("host"), Stage.RELAX, None) != before
     written = write_attempt(campaign, campaign.member("host"), Stage.RELAX).written
     assert [row["dataset"] for row in written["datasets"]] == ["Cs_sv", "Pb", "Br"]
     assert written["potcar"]["chosen_by_the_user"] == ["Pb"]

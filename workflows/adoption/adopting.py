@@ -18,8 +18,10 @@ from kalloy.workflows.adoption.settings import RESTARTS, Differences, difference
 from kalloy.workflows.attempt import WRITTEN, Attempt, Outcome, State, attempts
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.files import hash_of, write_json, write_text
+from kalloy.workflows.inputs.composer import Composer
+from kalloy.workflows.inputs.poscar import poscar_text
 from kalloy.workflows.inputs.stage import Stage
-from kalloy.workflows.inputs.writing import attempt_record, poscar_text, write_member
+from kalloy.workflows.inputs.writing import write_member
 from kalloy.workflows.screening.agreement import parse_allowed, plain_name
 
 FILES = (
@@ -149,7 +151,7 @@ def adopt(campaign: Campaign, adoption: Adoption, *, link: bool = False) -> Atte
     part = calculation / f".{folder.name}.{secrets.token_hex(4)}.part"
     part.mkdir(parents=True)
     hashes = dict(_take(adoption, part, link))
-    record = attempt_record(campaign, member, stage, number, (), hashes)
+    record = Composer(campaign).record(member, stage, number, (), hashes)
     # What was asked for is not what was computed with: the effective settings speak for themselves.
     record |= {"asked": None, "datasets": [], "adopted": {**adoption.to_json(), "linked": link}}
     write_json(part / WRITTEN, record)

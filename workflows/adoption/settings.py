@@ -10,12 +10,12 @@ from kalloy.workflows.adoption.finding import Owner
 from kalloy.workflows.adoption.reading import Found
 from kalloy.workflows.attempt import Outcome, attempts
 from kalloy.workflows.campaign import Campaign
+from kalloy.workflows.inputs.composer import Composer, potcar_choice
 from kalloy.workflows.inputs.equivalence import mesh_name
 from kalloy.workflows.inputs.member_mesh import member_mesh
 from kalloy.workflows.inputs.mesh import Mesh
 from kalloy.workflows.inputs.preset import LineSettings
 from kalloy.workflows.inputs.stage import Stage
-from kalloy.workflows.inputs.writing import incar_tags, potcar_choice
 from kalloy.workflows.members import Member
 from kalloy.workflows.results import COMPARED, SETTING_NAMES, effective_settings, parse_attempt
 from kalloy.workflows.steps import selected
@@ -66,7 +66,7 @@ def _engine(campaign: Campaign, settings: dict[str, Any]) -> Differences:
 
 def _tags(campaign: Campaign, member: Member, stage: Stage, settings: dict[str, Any]) -> Differences:
     """Of what the file says; what it does not say is held against a fellow's file, which may say as little."""
-    asked = _UNSTATED | incar_tags(campaign, member, stage).tags
+    asked = _UNSTATED | Composer(campaign).tags(member, stage).tags
     differing: Differences = {}
     for parameter in COMPARED:
         tag, name = _TAG.get(parameter, parameter), SETTING_NAMES.get(parameter, parameter)

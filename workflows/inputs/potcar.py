@@ -42,15 +42,21 @@ class PotcarChoice:
 
 def choose(preset: Preset, elements: Sequence[str], own: Mapping[str, str] | None = None) -> PotcarChoice:
     """The datasets of these elements: the user's own, else the preset's, else pymatgen's MPRelaxSet choice."""
-    from pymatgen.io.vasp.sets import MPRelaxSet
-
-    usual, named = MPRelaxSet.CONFIG["POTCAR"], {**preset.potcar, **(own or {})}
+    named = {**preset.potcar, **(own or {})}
+    usual = _usual() if any(e not in named for e in elements) else {}
     return PotcarChoice(
         tuple(named.get(e, usual.get(e, e)) for e in elements),
         tuple(elements),
         tuple(e for e in elements if e in (own or {})),
         tuple(e for e in elements if e not in named),
     )
+
+
+def _usual() -> dict[str, str]:
+    from pymatgen.io.vasp.sets import MPRelaxSet  # whose tables take seconds to read
+
+    usual: dict[str, str] = MPRelaxSet.CONFIG["POTCAR"]
+    return usual
 
 
 @dataclass(frozen=True)

@@ -1,30 +1,43 @@
-"""An attempt's folder, written whole: INCAR, KPOINTS, POTCAR and, for a first stage, POSCAR."""
+"""Attempts on disk: each folder is written whole and shown by one rename; many are synced at once."""
 
 from __future__ import annotations
 
-import json
 import secrets
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from hashlib import sha256
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
-from kalloy.errors import CampaignError, InputError
+from kalloy.errors import CampaignError
 from kalloy.structures.crystal import Crystal
-from kalloy.workflows.attempt import SCHEMA, WRITTEN, Attempt, attempts, now
+from kalloy.workflows.attempt import WRITTEN, Attempt, attempts
 from kalloy.workflows.campaign import Campaign
-from kalloy.workflows.files import hash_of, write_json, write_text
-from kalloy.workflows.inputs import incar, potcar
+from kalloy.workflows.files import json_text, read_json, sync, write_unsynced
+from kalloy.workflows.inputs.composer import Composer
 from kalloy.workflows.inputs.contcar import is_whole
-from kalloy.workflows.inputs.kpoints import kpoints_files, mesh_of, mesh_warnings
-from kalloy.workflows.inputs.member_mesh import member_mesh
-from kalloy.workflows.inputs.mesh import Mesh
+from kalloy.workflows.inputs.kpoints import mesh_warnings
 from kalloy.workflows.inputs.path import BandPath
-from kalloy.workflows.inputs.point_list import asked_lines
+from kalloy.workflows.inputs.poscar import poscar_text
+from kalloy.workflows.inputs.potcar import has_only_spec
 from kalloy.workflows.inputs.potcar_library import has_library
-from kalloy.workflows.inputs.preset import LineSettings, Preset
-from kalloy.workflows.inputs.stage import Program, Stage, Takes
-from kalloy.workflows.members import Member, Parent
+from kalloy.workflows.inputs.stage import Stage, Takes
+from kalloy.workflows.members import Member
 
 MEMBER_FILE = "member.json"
+AT_ONCE = 500
+"""Attempts that are synced together; a kill leaves at most so many hidden folders behind, and no half attempt."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One attempt to be written."""
+
+    member: Member
+    stage: Stage
+    after: Attempt | None = None
+    """The attempt that it repeats; a relaxation goes on from its CONTCAR where that is complete."""
 
 
 def write_attempt(
@@ -41,142 +54,107 @@ def write_attempt(
     -------
     The attempt; its folder appears whole, by one rename.
     """
-    from kalloy.workflows.prescreen.start import starting_crystal  # which writes its own POSCARs by this module
+    [written] = write_attempts(campaign, [Asked(member, stage, after)], path=path)
+    return written
 
+
+def write_attempts(
+    campaign: Campaign,
+    asked: Iterable[Asked],
+    *,
+    path: BandPath | None = None,
+    tell: Callable[[int], None] = lambda written: None,
+) -> list[Attempt]:
+    """Write many attempts.
+
+    Their files are written in hidden folders without syncing each, which would take most of the time; what a batch of
+    them holds is brought to the disk at once, and only then is each shown by its rename. So a folder that is there is
+    whole, whether the process is killed or the power fails.
+
+    Parameters
+    ----------
+    path : the set's band path, for stages on a path.
+    tell : hears how many are written, after every batch.
+    """
+    composer, left, done = Composer(campaign), iter(asked), list[Attempt]()
+    while batch := list(islice(left, AT_ONCE)):
+        prepared = _prepare_all(composer, batch, path)
+        sync([file for p in prepared for file in p.files])
+        for p in prepared:
+            for part, whole in p.renames:
+                part.rename(whole)
+        sync([folder for p in prepared for folder in p.folders])
+        done += [Attempt(p.folder) for p in prepared]
+        tell(len(done))
+    return done
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    folder: Path
+    files: list[Path]
+    renames: list[tuple[Path, Path]]
+    """What lies there under a hidden name, and its name; the member's record before the attempt."""
+
+    @property
+    def folders(self) -> list[Path]:
+        return [whole.parent for _, whole in self.renames]
+
+
+def _prepare_all(composer: Composer, batch: Iterable[Asked], path: BandPath | None) -> list[_Prepared]:
+    """What is prepared when one of them is refused is taken away: nobody has seen it."""
+    prepared: list[_Prepared] = []
+    try:
+        prepared.extend(_prepare(composer, one, path) for one in batch)
+    except Exception:
+        for file in (file for p in prepared for file in p.files):
+            file.unlink()
+        for p in prepared:
+            p.renames[-1][0].rmdir()
+        raise
+    return prepared
+
+
+def _prepare(composer: Composer, asked: Asked, path: BandPath | None) -> _Prepared:
+    """Everything of an attempt but its name."""
+    from kalloy.workflows.prescreen.start import starting_crystal  # which writes its own POSCARs
+
+    campaign, member, stage, after = composer.campaign, asked.member, asked.stage, asked.after
     parents = member.parents(stage, campaign.spec.stages)
-    crystal, origin = None, None
+    texts, listed, datasets = composer.files(member, stage, path)
+    more: dict[str, Any] = {"asked": composer.asked(member, stage, path), **datasets, **listed}
+    start = _relaxed_so_far(after, member) if stage.is_relaxation and after else None
     if not any(Takes.STRUCTURE in parent.takes for parent in parents):
         crystal, origin = starting_crystal(campaign, member)
-    files, datasets = _input_files(campaign, member, stage, path)
-    write_member(campaign, member)
+        texts["POSCAR"] = poscar_text(start[1] if start else crystal, member.label)
+        more |= {"start": origin} if origin and not start else {}
+    if after:
+        more["after"] = {"attempt": after.folder.name, "goes_on_from": start[0] if start else "POSCAR"}
     calculation = campaign.calculation(member.label, stage)
+    renames = list(_member_record(campaign, member))
     number = max((a.number for a in attempts(calculation)), default=0) + 1
     folder = calculation / f"a{number:02d}"
     part = calculation / f".{folder.name}.{secrets.token_hex(4)}.part"
     part.mkdir(parents=True)
-    start = _relaxed_so_far(after, member) if stage.is_relaxation and after else None
-    if crystal is not None:
-        files["POSCAR"] = poscar_text(start[1] if start else crystal, member.label)
-    for name, text in files.items():
-        write_text(part / name, text)
-    hashes = {p.name: hash_of(p) for p in sorted(part.iterdir())}
-    record = attempt_record(campaign, member, stage, number, parents, hashes)
-    record |= {"asked": asked_inputs(campaign, member, stage, path), **datasets}
-    if origin and not start:
-        record["start"] = origin
-    if lines := _asked_lines(campaign, member, stage, path):
-        record["kpoints"] = lines
-    if after:
-        record["after"] = {"attempt": after.folder.name, "goes_on_from": start[0] if start else "POSCAR"}
-    write_json(part / WRITTEN, record)
-    part.rename(folder)
-    return Attempt(folder)
+    hashes = {name: sha256(texts[name].encode()).hexdigest() for name in sorted(texts)}
+    record = composer.record(member, stage, number, parents, hashes)
+    for name, text in (*texts.items(), (WRITTEN, json_text(record | more))):
+        write_unsynced(part / name, text)
+    files = [*(hidden for hidden, _ in renames), *(part / name for name in (*texts, WRITTEN))]
+    return _Prepared(folder, files, [*renames, (part, folder)])
 
 
-def asked_inputs(campaign: Campaign, member: Member, stage: Stage, path: BandPath | None) -> str:
-    """A hash of INCAR, KPOINTS and datasets as they would be written now: whether an attempt still asks for them."""
-    text = incar_tags(campaign, member, stage).text + "".join(_kpoints(campaign, member, stage, path).values())
-    if lines := _asked_lines(campaign, member, stage, path):
-        text += json.dumps(lines)
-    if campaign.spec.calculation.engine == "vasp":
-        text += potcar_choice(campaign, member).spec + str(potcar_functional(campaign))
-    return sha256(text.encode()).hexdigest()
-
-
-def is_outdated(campaign: Campaign, member: Member, stage: Stage, path: BandPath | None, attempt: Attempt) -> bool:
+def is_outdated(composer: Composer, member: Member, stage: Stage, path: BandPath | None, attempt: Attempt) -> bool:
     """Whether a written attempt asks for something else than would be written now.
 
     Also where it names its datasets only, having been written before there was a library.
     """
     written = attempt.written
-    if written["engine"] != campaign.spec.calculation.engine or (
-        has_library() and potcar.has_only_spec(attempt.folder)
-    ):
+    if written["engine"] != composer.campaign.spec.calculation.engine:
         return True
-    return bool(written["asked"] != asked_inputs(campaign, member, stage, path))
-
-
-def _input_files(
-    campaign: Campaign, member: Member, stage: Stage, path: BandPath | None
-) -> tuple[dict[str, str], dict[str, Any]]:
-    """Names and contents, and for VASP what goes on record of its datasets: titles, hashes, valences, origin."""
-    tags = incar_tags(campaign, member, stage)
-    files = {"INCAR": tags.text, **_kpoints(campaign, member, stage, path)}
-    if campaign.spec.calculation.engine != "vasp":
-        return files, {"datasets": []}
-    found = potcars_of(campaign, member)
-    name, text = found.file
-    return files | {name: text}, {"datasets": found.to_json(), "potcar": found.origin(member.crystal.composition)}
-
-
-def potcar_choice(campaign: Campaign, member: Member) -> potcar.PotcarChoice:
-    """The datasets of a member's elements: the user's own, else the preset's."""
-    return potcar.choose(campaign.preset, list(member.crystal.composition), campaign.spec.calculation.potcar)
-
-
-def potcar_functional(campaign: Campaign) -> str | None:
-    """The release of VASP's datasets that kalloy.toml or the preset asks for."""
-    return campaign.spec.calculation.potcar_functional or campaign.preset.potcar_functional
-
-
-def potcars_of(campaign: Campaign, member: Member) -> potcar.Potcars:
-    """The POTCAR of a member, or its names; raises `VaspInputError` where the user's library lacks one of them."""
-    return potcar.potcars(potcar_choice(campaign, member), potcar_functional(campaign))
-
-
-def incar_tags(campaign: Campaign, member: Member, stage: Stage) -> incar.IncarTags:
-    """The whole INCAR of a member's stage and where each tag comes from."""
-    calculation = campaign.spec.calculation
-    system = f"{member.label} {member.crystal.formula} {stage} ({calculation.preset})"
-    machine, own = campaign.spec.machine.for_stage(stage).incar, calculation.own_tags(stage)
-    return incar.compose(campaign.preset, stage, machine, own, system, len(member.crystal))
-
-
-def kpoints_text(campaign: Campaign, member: Member, stage: Stage, path: BandPath | None) -> str | None:
-    """KPOINTS of a member's stage; None where it waits: for the path of the set, or for the relaxed structure."""
-    if path is None and isinstance(campaign.preset.kpoints[stage], LineSettings):
-        return None
-    return _kpoints(campaign, member, stage, path).get("KPOINTS")
-
-
-def _kpoints(campaign: Campaign, member: Member, stage: Stage, path: BandPath | None) -> dict[str, str]:
-    settings = campaign.preset.kpoints[stage]
-    if isinstance(settings, LineSettings):
-        _required(path, stage).require_same_directions(member.crystal.lattice, member.label)
-    mesh, words = _mesh(campaign, member, stage)
-    files = kpoints_files(settings, mesh, campaign.host.crystal, path, words)
-    if "KPOINTS_OPT" in files and campaign.spec.calculation.engine != "vasp":
-        raise InputError(
-            f"the preset puts the path of '{stage}' into KPOINTS_OPT, which is VASP's alone",
-            where=f"preset {campaign.preset.name}",
-            mend='say as: line, or engine = "vasp"',
-        )
-    return files
-
-
-def _asked_lines(campaign: Campaign, member: Member, stage: Stage, path: BandPath | None) -> dict[str, Any]:
-    """What the record of a stage on a path holds, so that its k-points can be completed from it alone."""
-    settings = campaign.preset.kpoints[stage]
-    if not isinstance(settings, LineSettings):
-        return {}
-    mesh, words = _mesh(campaign, member, stage)
-    return asked_lines(settings, mesh, _required(path, stage), words)
-
-
-def _mesh(campaign: Campaign, member: Member, stage: Stage) -> tuple[Mesh | None, str]:
-    """The mesh of a stage, where it has one, and the comment that says where it comes from."""
-    title = f"{campaign.preset.name}: {stage}"
-    settings = mesh_of(campaign.preset.kpoints[stage])
-    if settings is None:
-        return None, title
-    mesh, origin = member_mesh(campaign, member, stage, settings)
-    return mesh, f"{title}, {origin}"
-
-
-def _required(path: BandPath | None, stage: Stage) -> BandPath:
-    if path is None:
-        raise CampaignError(f"stage '{stage}' has no band path", mend="run `kalloy select` for its step first")
-    return path
+    return bool(written["asked"] != composer.asked(member, stage, path)) or (
+        has_library() and has_only_spec(attempt.folder)
+    )
 
 
 def _relaxed_so_far(after: Attempt, member: Member) -> tuple[str, Crystal] | None:
@@ -199,76 +177,16 @@ def _relaxed_so_far(after: Attempt, member: Member) -> tuple[str, Crystal] | Non
     return None
 
 
-def poscar_text(crystal: Crystal, comment: str) -> str:
-    """POSCAR in direct coordinates with sixteen decimals."""
-    from pymatgen.io.vasp.inputs import Poscar
-
-    return str(Poscar(crystal.to_pymatgen(), comment=comment).get_str(significant_figures=16))
-
-
-def attempt_record(
-    campaign: Campaign, member: Member, stage: Stage, number: int, parents: tuple[Parent, ...], hashes: dict[str, str]
-) -> dict[str, Any]:
-    """What attempt.json says of every attempt.
-
-    Parameters
-    ----------
-    hashes : of the files that were written with it.
-    """
-    from kalloy import __version__
-
-    calculation = campaign.spec.calculation
-    tags = incar_tags(campaign, member, stage)
-    program = _program(campaign, member, stage)
-    return {
-        "schema": SCHEMA,
-        "kalloy": __version__,
-        "written": now(),
-        "member": member.label,
-        "identity": member.identity,
-        "stage": stage,
-        "attempt": number,
-        "engine": calculation.engine,
-        "program": program,
-        "command": campaign.commands[program],
-        "preset": {"name": calculation.preset, "dated": campaign.preset.dated, "sha256": _preset_hash(campaign)},
-        "tags_of_the_machine": list(tags.machine),
-        "tags_of_the_user": list(tags.own),
-        **_completion(campaign.preset, stage),
-        "corrections": campaign.corrections,
-        "host": {"structure": campaign.spec.host.structure, "cell": campaign.host.cell, "source": campaign.host.source},
-        "parents": [parent.to_json() for parent in parents],
-        "inputs": hashes,
-    }
-
-
-def _program(campaign: Campaign, member: Member, stage: Stage) -> Program:
-    mesh, _ = _mesh(campaign, member, stage)
-    lines = isinstance(campaign.preset.kpoints[stage], LineSettings)
-    gamma_only = not lines and mesh is not None and mesh.divisions == (1, 1, 1) and mesh.holds_gamma
-    return stage.program(campaign.spec.calculation.engine, gamma_only=gamma_only)
-
-
-def _completion(preset: Preset, stage: Stage) -> dict[str, Any]:
-    """What completion and execution need of the preset, for they see the attempt's folder alone."""
-    nbands = preset.nbands.get(stage)
-    restarts = preset.relax_restarts if stage.is_relaxation else None
-    return {
-        "dos_window_eV": list(preset.dos_window),
-        "nbands": nbands.model_dump(exclude_none=True) if nbands else None,
-        "charge_density": preset.charge_density,
-        "relax_restarts": restarts.model_dump() if restarts else None,
-    }
-
-
-def _preset_hash(campaign: Campaign) -> str:
-    return sha256(campaign.preset.model_dump_json().encode()).hexdigest()
-
-
 def write_member(campaign: Campaign, member: Member) -> None:
     """The member's own record; a folder that holds another member's is refused."""
-    from kalloy.workflows.files import read_json
+    for part, whole in _member_record(campaign, member):
+        sync([part])
+        part.rename(whole)
+        sync([whole.parent])
 
+
+def _member_record(campaign: Campaign, member: Member) -> Iterator[tuple[Path, Path]]:
+    """The record under a hidden name, and its name; nothing where it is there."""
     path = campaign.root / member.label / MEMBER_FILE
     if path.is_file():
         if read_json(path)["identity"] != member.identity:
@@ -278,7 +196,6 @@ def write_member(campaign: Campaign, member: Member) -> None:
                 mend="start a new campaign for a new host, cell or substitution",
             )
         return
-    occupation = list(member.configuration.occupation) if member.configuration else None
     record = {
         "schema": 1,
         "label": member.label,
@@ -288,10 +205,13 @@ def write_member(campaign: Campaign, member: Member) -> None:
         "formula": member.crystal.formula,
         "degeneracy": member.degeneracy,
         "space_group": member.space_group,
-        "occupation": occupation,
+        "occupation": list(member.configuration.occupation) if member.configuration else None,
         "recipe": member.recipe,
     }
-    write_json(path, record)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_unsynced(part, json_text(record))
+    yield part, path
 
 
 def warnings_of(campaign: Campaign) -> list[str]:

@@ -16,7 +16,7 @@ from kalloy.structures.crystal import Crystal
 from kalloy.workflows.attempt import now
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.files import hash_of, read_json, write_json, write_text
-from kalloy.workflows.inputs.writing import poscar_text
+from kalloy.workflows.inputs.poscar import poscar_text
 from kalloy.workflows.members import Member
 from kalloy.workflows.prescreen.models import Model, model_of
 from kalloy.workflows.prescreen.relaxation import Relaxed

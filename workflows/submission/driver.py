@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 from kalloy.errors import InputError, VaspInputError
@@ -10,8 +11,9 @@ from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.execution.engine import engine_command
 from kalloy.workflows.index import Index
 from kalloy.workflows.inputs.checks.campaign import require_sound
+from kalloy.workflows.inputs.composer import Composer
 from kalloy.workflows.inputs.potcar import has_library, has_only_spec
-from kalloy.workflows.inputs.writing import is_outdated, write_attempt
+from kalloy.workflows.inputs.writing import Asked, is_outdated, write_attempts
 from kalloy.workflows.lock import driver_lock
 from kalloy.workflows.steps import Selection, select, selected
 from kalloy.workflows.submission.board import Standing, all_standings, standings
@@ -150,27 +152,34 @@ def require_engine(campaign: Campaign) -> None:
             raise VaspInputError("VASP cannot start without a POTCAR", where=where, mend=mend)
 
 
-def write_step(campaign: Campaign, selection: Selection) -> int:
+def write_step(
+    campaign: Campaign, selection: Selection, tell: Callable[[int, int], None] = lambda done, of: None
+) -> int:
     """Write an attempt of every calculation of a step that has none, or none that asks for what is asked now.
 
     An attempt that was written before kalloy.toml or a preset changed, and never started, is left and followed by one
     with the new inputs; one that is in a queue stays.
+
+    Parameters
+    ----------
+    tell : hears every few hundred how many are written, and of how many.
 
     Returns
     -------
     How many were written.
     """
     found = standings(campaign, selection.step, Queue(campaign))
-    new = [s for s in found if s.attempt is None or _is_outdated(campaign, selection, s)]
-    for standing in new:
-        write_attempt(campaign, campaign.member(standing.member), standing.stage, path=selection.path)
-    return len(new)
+    composer = Composer(campaign)
+    new = [s for s in found if s.attempt is None or _is_outdated(composer, selection, s)]
+    asked = [Asked(campaign.member(s.member), s.stage) for s in new]
+    return len(write_attempts(campaign, asked, path=selection.path, tell=lambda done: tell(done, len(asked))))
 
 
-def _is_outdated(campaign: Campaign, selection: Selection, standing: Standing) -> bool:
+def _is_outdated(composer: Composer, selection: Selection, standing: Standing) -> bool:
     if standing.state not in OPEN or standing.attempt is None:
         return False
-    return is_outdated(campaign, campaign.member(standing.member), standing.stage, selection.path, standing.attempt)
+    member = composer.campaign.member(standing.member)
+    return is_outdated(composer, member, standing.stage, selection.path, standing.attempt)
 
 
 def _prepare(campaign: Campaign, selection: Selection, retry_failed: bool) -> None:

@@ -68,12 +68,12 @@ def require_known_tags(campaign: Campaign) -> None:
         Names the first one with the nearest known tag.
     """
     from kalloy.workflows.inputs.checks.vasp_tags import read_tags
-    from kalloy.workflows.inputs.writing import incar_tags
+    from kalloy.workflows.inputs.composer import Composer
 
-    calculation = campaign.spec.calculation
+    calculation, composer = campaign.spec.calculation, Composer(campaign)
     host = campaign.members["host"]
     for stage in campaign.spec.stages:
-        tags = {k: v for k, v in incar_tags(campaign, host, stage).tags.items() if k != "SYSTEM"}
+        tags = {k: v for k, v in composer.tags(host, stage).tags.items() if k != "SYSTEM"}
         inputs = Inputs(read_tags(tags), host.crystal.composition, calculation.engine, stage)
         for finding in check_names(inputs, calculation.allow_tags):
             if finding.code in ("unknown-tag", "wrong-value"):

@@ -14,10 +14,11 @@ from kalloy.workflows.attempt import Attempt, State, attempts
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.inputs.checks.inputs import Inputs
 from kalloy.workflows.inputs.checks.vasp_tags import read_tags
+from kalloy.workflows.inputs.composer import Composer
 from kalloy.workflows.inputs.path import BandPath
 from kalloy.workflows.inputs.potcar import Potcars
 from kalloy.workflows.inputs.stage import Stage, Takes
-from kalloy.workflows.inputs.writing import incar_tags, is_outdated, kpoints_text, potcars_of
+from kalloy.workflows.inputs.writing import is_outdated
 from kalloy.workflows.members import Kind, Member
 from kalloy.workflows.spec import On
 from kalloy.workflows.spec_members import NoiseTable, VariantsTable
@@ -58,6 +59,7 @@ class Survey:
         self._kpoints: dict[Any, str | None] = {}
         self._parsed: dict[str, Any] = {}
         self._inputs: dict[Any, Inputs] = {}
+        self._composer = Composer(campaign)
 
     def cases(self) -> Iterator[Case]:
         """Every calculation: the written file where it has yet to run or has run, else what would be written."""
@@ -99,7 +101,7 @@ class Survey:
         if path is None and stage.is_on_a_path:
             return False
         try:
-            return is_outdated(self.campaign, member, stage, path, attempt)
+            return is_outdated(self._composer, member, stage, path, attempt)
         except KalloyError:
             return True
 
@@ -161,13 +163,13 @@ class Survey:
         elements = tuple(member.crystal.composition)
         if elements not in self._potcars:
             try:
-                self._potcars[elements] = potcars_of(self.campaign, member)
+                self._potcars[elements] = self._composer.potcars(member)
             except VaspInputError as error:
                 self.refused[elements], self._potcars[elements] = error, None
         return self._potcars[elements]
 
     def _asked_tags(self, member: Member, stage: Stage) -> dict[str, Any]:
-        tags = {k: v for k, v in incar_tags(self.campaign, member, stage).tags.items() if k != "SYSTEM"}
+        tags = {k: v for k, v in self._composer.tags(member, stage).tags.items() if k != "SYSTEM"}
         return self._typed(repr(tags), tags)
 
     def _file_tags(self, attempt: Attempt) -> dict[str, Any] | None:
@@ -190,7 +192,7 @@ class Survey:
         key = (stage, "" if shares else member.label, np.asarray(member.crystal.lattice).tobytes())
         if key not in self._kpoints:
             try:
-                self._kpoints[key] = kpoints_text(self.campaign, member, stage, path)
+                self._kpoints[key] = self._composer.kpoints_text(member, stage, path)
             except KalloyError as error:
                 self.without_kpoints[member.label, stage], self._kpoints[key] = error, None
         return self._kpoints[key]
