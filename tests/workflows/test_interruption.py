@@ -58,8 +58,8 @@ def test_writing_can_be_killed_anywhere(
         campaign, calls = make_campaign(tmp_path / f"killed-{n}"), list[int]()
         with monkeypatch.context() as patch:
             patch.setattr(files, "write_text", dying_at(n, files.write_text, calls))
-            patch.setattr(writing, "write_unsynced", dying_at(n, writing.write_unsynced, calls))
-            patch.setattr(writing, "sync", dying_at(n, writing.sync, calls))
+            patch.setattr(writing, "write_unsynced", dying_at(n, files.write_unsynced, calls))
+            patch.setattr(writing, "sync", dying_at(n, files.sync, calls))
             patch.setattr(Path, "rename", dying_at(n, Path.rename, calls))
             try:
                 write_everything(campaign)
