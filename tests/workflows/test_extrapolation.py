@@ -134,7 +134,8 @@ def test_correlations_are_symmetric_and_complete(space: ConfigurationSpace, chos
 def test_the_closed_leave_one_out_error_is_the_one_by_hand(rows: np.ndarray, values: np.ndarray) -> None:
     strength = 0.1
     fit = ridge_of(rows, values, strength)
-    damping = strength * (np.linalg.svd(rows - rows.mean(axis=0))[1][0] ** 2 / 4 or 1.0)
+    largest = np.linalg.svd(rows - rows.mean(axis=0))[1][0]
+    damping = strength * (largest**2 / 4 if largest > 1e-11 else 1.0)
     for i in range(9):
         others = np.arange(9) != i
         x, y = rows[others], values[others]

@@ -41,7 +41,7 @@ def settle(attempt: Attempt, begin: Callable[[], Supervised], warden: Warden) ->
     while True:
         ran = begin()
         whole.add(ran)
-        rule = attempt.written["relax_restarts"]
+        rule = attempt.written.get("relax_restarts")
         if rule is None or not _relaxes_the_cell(attempt) or not _may_go_on(attempt.folder, ran):
             return whole
         steps, restarts = read(attempt.folder).ionic_steps, len(_finished(attempt.folder))

@@ -66,7 +66,7 @@ def execute(
     if (end := attempt.end) is not None:
         return Outcome(end["outcome"])
     written = attempt.written
-    words = engine_command((commands or {}).get(written["program"], written["command"]))
+    words = engine_command((commands or {}).get(written.get("program", ""), written["command"]))
     require_parents(attempt)
     told = events or Events()
     try:

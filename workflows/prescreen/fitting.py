@@ -68,6 +68,10 @@ def ridge(rows: Floats, values: Floats) -> Ridge:
     return best
 
 
+SAME = 1e-12
+"""Of the largest correlation: differences below it are rounding."""
+
+
 def ridge_of(rows: Floats, values: Floats, strength: float) -> Ridge:
     """The fit of one strength; its error is infinite where a row alone decides a part of it.
 
@@ -79,6 +83,8 @@ def ridge_of(rows: Floats, values: Floats, strength: float) -> Ridge:
     mean, level = rows.mean(axis=0), float(values.mean())
     centred, above = rows - mean, values - level
     left, singular, right = np.linalg.svd(centred, full_matrices=False)
+    if singular[0] < SAME * max(1.0, float(np.abs(rows).max())):  # rows that differ by rounding alone are one row
+        singular = np.zeros_like(singular)
     damping = strength * (float(singular[0]) ** 2 / rows.shape[1] or 1.0)
     hat = (left * (singular**2 / (singular**2 + damping))) @ left.T
     leverages = np.diag(hat) + 1 / len(values)

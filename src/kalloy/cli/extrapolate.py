@@ -12,7 +12,14 @@ from kalloy.cli.output import campaign_argument, emit_json, emit_table, json_opt
 @click.command()
 @campaign_argument
 @click.option("--to", "amount", metavar="N[,N]", required=True, help="Sites that each substitution takes.")
-@click.option("--from", "source", type=click.Choice(["prescreen", "dft"]), default="prescreen", show_default=True)
+@click.option(
+    "--from",
+    "source",
+    type=click.Choice(["prescreen", "dft"]),
+    default="prescreen",
+    show_default=True,
+    help="Whose energies it is fitted to.",
+)
 @click.option(
     "--model",
     type=click.Choice(["cluster-expansion", "pair-sums"]),
