@@ -1,0 +1,25 @@
+"""The table of docs/study.md is what its results say."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def test_the_table_is_that_of_the_results() -> None:
+    text = (REPOSITORY / "docs/study.md").read_text()
+    rows = {r["member"]: r for r in json.loads((REPOSITORY / "examples/cs4pbbr6-400eV/results.json").read_text())}
+    host, alloy, other = rows["host"], rows["K1/c2"], rows["K1/c1"]
+    change = {axis: 100 * (alloy[axis] / host[axis] - 1) for axis in ("a_A", "c_A")}
+    for said in (
+        f"{host['gap_eV']:.3f} eV, indirect by {host['indirect_margin_meV']:.0f} meV ({host['character']})",
+        f"{alloy['gap_eV']:.3f} eV, {alloy['character']} by {alloy['indirect_margin_meV']:.0f} meV",
+        f"{alloy['gap_shift_eV']:+.3f} eV",
+        f"{alloy['volume_change_percent']:.2f} %".replace("-", "−"),
+        f"{other['relative_meV_per_formula_unit']:.1f} meV per formula unit",
+        f"{change['a_A']:+.2f} %, {change['c_A']:.2f} %".replace("-", "−"),
+        f"a = {host['a_A']:.3f}, c = {host['c_A']:.3f} Å",
+    ):
+        assert said in text, said
