@@ -6,12 +6,13 @@ import os
 import shutil
 import signal
 import time
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from kalloy.workflows.attempt import State
+from kalloy.workflows.attempt import Attempt, State
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.submission.board import all_standings
 
@@ -121,25 +122,36 @@ def test_a_node_fails(slurm: Cluster, tmp_path: Path) -> None:
     assert {s.tries for s in all_standings(campaign) if s.stage == "relax"} == {2}
 
 
-def test_a_requeued_job_enters_its_own_attempt_again(slurm: Cluster, tmp_path: Path) -> None:
+@pytest.mark.parametrize("warned", [True, False])
+def test_a_requeued_job_enters_its_own_attempt_again(slurm: Cluster, tmp_path: Path, warned: bool) -> None:
     campaign = slurm.campaign(tmp_path / "c")
     spec = campaign.root / "kalloy.toml"
-    spec.write_text(spec.read_text().replace("setup = [", 'setup = ["export STANDIN_SECONDS=2", '))
+    spec.write_text(spec.read_text().replace("setup = [", 'setup = ["export STANDIN_SECONDS=4", '))
     slurm.run("submit", str(campaign.root))
-    slurm.wait_for(lambda: sum(s.state is State.RUNNING for s in all_standings(campaign)) == 3)
+    slurm.wait_for(lambda: len(slurm.ledger(campaign)) == 3)
     (batch,) = campaign.batches.iterdir()
-    job = slurm.call("squeue", "-h", "-n", batch.name, "-o", "%A").split()[0]
+    listed = slurm.call("squeue", "-h", "-r", "-n", batch.name, "-o", "%K %A").splitlines()
+    job = next(line.split()[1] for line in listed if line.startswith("0 "))
     slurm.call("scontrol", "update", f"jobid={job}", "requeue=1")
+    if not warned:  # as when the node dies: no record
+        owner = Attempt(campaign.root / "host/relax/a01").owner
+        assert owner
+        os.killpg(owner["group"], signal.SIGKILL)
+        slurm.wait_for(lambda: "FAILED" in slurm.call("squeue", "-h", "-t", "all", "-j", job, "-o", "%T"))
     slurm.call("scontrol", "requeue", job)
     slurm.wait_for(lambda: "PENDING" in slurm.call("squeue", "-h", "-j", job, "-o", "%T"))
     slurm.call("scontrol", "update", f"jobid={job}", "starttime=now")  # SLURM lets a requeued job wait for two minutes
     done = slurm.run("run", str(campaign.root))
     assert done.returncode == 0, done
-    assert (
-        len(list(campaign.root.glob("*/relax/a01/requeued-1")) + list(campaign.root.glob("K1/*/relax/a01/requeued-1")))
-        == 1
-    )
-    assert {s.tries for s in all_standings(campaign)} == {1}
+    tries = {s.label: s.tries for s in all_standings(campaign)}
+    others = Counter({f"K1/{c}/{stage}/a01": 1 for c in ("c1", "c2") for stage in ("relax", "static")})
+    if warned:  # it ended with a record: a new attempt follows, and the requeued job leaves the old one alone
+        assert tries["host relax"] == 2
+        assert slurm.ledger(campaign) == others + Counter(["host/relax/a01", "host/relax/a02", "host/static/a01"])
+    else:
+        assert tries["host relax"] == 1
+        assert (campaign.root / "host/relax/a01/requeued-1/claim/owner.json").is_file()
+        assert slurm.ledger(campaign) == others + Counter({"host/relax/a01": 2, "host/static/a01": 1})
 
 
 def test_the_controller_is_down(slurm: Cluster, tmp_path: Path) -> None:
