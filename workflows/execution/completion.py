@@ -31,6 +31,7 @@ def complete(attempt: Attempt) -> None:
     """
     if (attempt.folder / TAKEN).is_file():
         return
+    require_parents(attempt)  # all of them, before anything is taken from the first
     written = attempt.written
     taken = []
     for record in written["parents"]:

@@ -59,13 +59,14 @@ def _add(attempt: Attempt, tags: dict[str, Tag], source: dict[str, Any]) -> dict
     """Write tags at INCAR's end, and say so; where any of them is there, none is touched, and that is said."""
     path = attempt.folder / "INCAR"
     lines = path.read_text(encoding="utf-8").splitlines()
+    added = [f"{name} = {format_tag(value)}" for name, value in tags.items()]
     if there := {_name(line) for line in lines} & set(tags):
         kept = "".join(f"{line}\n" for line in lines if _name(line) not in tags)
-        # What a killed completion added are the tags without which the file is as it was written.
-        if sha256(kept.encode()).hexdigest() != attempt.written["inputs"]["INCAR"]:
+        # What a killed completion added are these very lines, without which the file is as it was written.
+        as_written = sha256(kept.encode()).hexdigest() == attempt.written["inputs"]["INCAR"]
+        if not as_written or lines[-len(added) :] != added:
             return {"skipped": f"{' and '.join(sorted(there))} {'is' if len(there) == 1 else 'are'} in INCAR", **source}
         lines = kept.splitlines()
-    added = [f"{name} = {format_tag(value)}" for name, value in tags.items()]
     write_text(path, "\n".join(lines + added) + "\n")
     return {"file": "INCAR", "sha256": hash_of(path), **tags, **source}
 

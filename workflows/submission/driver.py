@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -21,6 +22,9 @@ from kalloy.workflows.submission.local_step import OPEN, LocalStep, end_left_beh
 from kalloy.workflows.submission.queue import Queue
 from kalloy.workflows.submission.queue_step import QueueStep
 from kalloy.workflows.submission.repetition import AGAIN, write_again
+
+QUIET = 2.0
+"""Seconds before writing many inputs is worth a word."""
 
 
 class Watcher(Protocol):
@@ -79,7 +83,7 @@ def _drive(campaign: Campaign, watcher: Watcher, retry_failed: bool, take_over: 
     for step in range(1, len(campaign.spec.step) + 1):
         selection = select(campaign, step)
         watcher.selected(selection)
-        _prepare(campaign, selection, retry_failed)
+        _prepare(campaign, selection, retry_failed, watcher)
         if campaign.spec.machine.scheduler == "local":
             done = LocalStep(campaign, selection, watcher.look, take_over).run()
         else:
@@ -117,7 +121,7 @@ def submit_once(campaign: Campaign, watcher: Watcher, *, at_once: int | None = N
         for step in range(1, len(campaign.spec.step) + 1):
             selection = select(campaign, step)
             watcher.selected(selection)
-            write_step(campaign, selection)
+            write_step(campaign, selection, _telling(watcher))
             mine = QueueStep(campaign, selection, watcher, at_once).cycle()
             found += mine
             if not all(s.state is State.DONE for s in mine):
@@ -175,6 +179,17 @@ def write_step(
     return len(write_attempts(campaign, asked, path=selection.path, tell=lambda done: tell(done, len(asked))))
 
 
+def _telling(watcher: Watcher) -> Callable[[int, int], None]:
+    """Says how far writing is, once that takes more than a moment."""
+    began = time.monotonic()
+
+    def tell(done: int, of: int) -> None:
+        if done < of and time.monotonic() - began > QUIET:
+            watcher.say(f"{done:,} of {of:,} written")
+
+    return tell
+
+
 def _is_outdated(composer: Composer, selection: Selection, standing: Standing) -> bool:
     if standing.state not in OPEN or standing.attempt is None:
         return False
@@ -182,8 +197,8 @@ def _is_outdated(composer: Composer, selection: Selection, standing: Standing) -
     return is_outdated(composer, member, standing.stage, selection.path, standing.attempt)
 
 
-def _prepare(campaign: Campaign, selection: Selection, retry_failed: bool) -> None:
-    write_step(campaign, selection)
+def _prepare(campaign: Campaign, selection: Selection, retry_failed: bool, watcher: Watcher) -> None:
+    write_step(campaign, selection, _telling(watcher))
     if retry_failed:
         found = standings(campaign, selection.step, Queue(campaign))
         write_again(campaign, selection, [s for s in found if s.state in AGAIN])

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterable, Sequence
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -40,6 +42,38 @@ def emit_table(
     for row in rows:
         table.add_row(*("–" if cell is None else escape(str(cell)) for cell in row))
     console.print(table)
+
+
+QUIET = 2.0
+"""Seconds before writing many inputs is worth a line."""
+
+
+class Writing:
+    """Says on stderr how many inputs are written, once that takes more than a moment."""
+
+    def __init__(self) -> None:
+        self._began = time.monotonic()
+        self._said = False
+
+    def __enter__(self) -> Writing:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._said and sys.stderr.isatty():
+            click.echo("\r\x1b[2K", nl=False, err=True)
+
+    def tell(self, done: int, of: int) -> None:
+        """So many of so many are written."""
+        if time.monotonic() - self._began < QUIET or done == of:
+            return
+        self._said = True
+        line = f"{done:,} of {of:,} written"
+        if sys.stderr.isatty():
+            click.echo(f"\r\x1b[2K{line}", nl=False, err=True)
+        else:
+            click.echo(line, err=True)
 
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")

@@ -6,20 +6,30 @@ from pathlib import Path
 
 import click
 
-from kalloy.cli.output import campaign_argument, dry_run_option
+from kalloy.cli.output import Writing, campaign_argument, dry_run_option, emit_json, emit_table, json_option
 
 
 @click.command()
 @campaign_argument
 @click.option("--finish", type=click.Path(path_type=Path), help="Complete one written attempt from its done parents.")
+@click.option("--diff", "other", metavar="PRESET", help="Show what differs from another preset, and write nothing.")
 @dry_run_option
-def command(campaign: str, finish: Path | None, dry_run: bool) -> None:
+@json_option
+def command(campaign: str, finish: Path | None, other: str | None, dry_run: bool, as_json: bool) -> None:
     """Write the inputs of every selected calculation of CAMPAIGN that has none.
 
     A later stage gets its structure and charge density when it starts; `--finish FOLDER` does that by hand.
+    `--diff PRESET` compares stage by stage and tag by tag, k-points too, and says which tags are your own.
     """
+    from kalloy.errors import InputError
+
+    if as_json and other is None:
+        raise InputError("--json is for --diff", mend="add --diff PRESET, or leave it out")
     if finish is not None:
         _finish(finish)
+        return
+    if other is not None:
+        _diff(Path(campaign), other, as_json)
         return
     from kalloy.workflows.campaign import Campaign
     from kalloy.workflows.inputs.checks.campaign import require_sound
@@ -43,9 +53,29 @@ def command(campaign: str, finish: Path | None, dry_run: bool) -> None:
         select(opened, 1)
         for step in range(1, len(opened.spec.step) + 1):
             if (selection := selected(opened, step)) is not None:
-                click.echo(f"step {step} ({', '.join(selection.stages)}): {write_step(opened, selection)} written")
+                with Writing() as progress:
+                    written = write_step(opened, selection, progress.tell)
+                click.echo(f"step {step} ({', '.join(selection.stages)}): {written} written")
     if opened.spec.calculation.engine == "vasp" and not has_library():
         click.echo(f"note: {NO_LIBRARY}", err=True)
+
+
+def _diff(campaign: Path, other: str, as_json: bool) -> None:
+    from kalloy.workflows.campaign import Campaign
+    from kalloy.workflows.inputs.differences import differences
+    from kalloy.workflows.inputs.preset import load_preset
+
+    opened = Campaign(campaign)
+    found = differences(opened, load_preset(other, campaign))
+    if as_json:
+        emit_json([difference.to_json() for difference in found])
+        return
+    mine = opened.spec.calculation.preset
+    if not found:
+        click.echo(f"{campaign} ({mine}) writes what preset {other} says")
+        return
+    rows = [(d.stage, d.setting, d.here, d.there, d.by) for d in found]
+    emit_table(["stage", "setting", f"here ({mine})", other, "set here by"], rows, left=2)
 
 
 def _finish(folder: Path) -> None:

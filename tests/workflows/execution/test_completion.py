@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kalloy.errors import CampaignError
 from kalloy.workflows.attempt import Attempt, Outcome
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.execution.completion import complete
@@ -80,6 +81,62 @@ def test_a_record_of_the_first_schema_is_completed_and_run(campaign: Campaign) -
     copy, taken = density(dos)
     assert not copy.is_symlink()
     assert taken["sha256"] == hash_of(static.folder / "gpaw.gpw")
+
+
+def bands_of(attempt: Attempt) -> tuple[int, dict[str, object]]:
+    [taken] = [t for t in read_json(attempt.folder / "taken.json")["taken"] if t["what"] == "bands"]
+    [line] = [words for words in (attempt.folder / "INCAR").read_text().splitlines() if words.startswith("NBANDS")]
+    return int(line.split("=")[1]), taken
+
+
+def test_bands_follow_from_the_parents(campaign: Campaign) -> None:
+    """The stand-in fills 92 bands of K1's 184 electrons and has one more."""
+    static_done(campaign)
+    optics, soc = write(campaign, Stage.OPTICS), write(campaign, Stage.SOC)
+    for attempt, nbands, source in (
+        (optics, 184, {"occupied_bands": 92, "times_occupied": 2.0}),
+        (soc, 186, {"bands": 93, "times_bands": 2.0}),
+    ):
+        asked = (attempt.folder / "INCAR").read_text()
+        assert "NBANDS" not in asked
+        complete(attempt)
+        found, taken = bands_of(attempt)
+        assert found == nbands
+        assert {k: taken[k] for k in source} == source
+        assert (taken["from"], taken["sha256"]) == ("static/a01", hash_of(attempt.folder / "INCAR"))
+        # Killed before taken.json was there: the same comes again, and not twice.
+        (attempt.folder / "taken.json").unlink()
+        complete(attempt)
+        assert bands_of(attempt)[0] == nbands
+    assert "MAGMOM  = 66*0" in (soc.folder / "INCAR").read_text()
+
+
+def test_bands_of_the_users_own_stay(campaign: Campaign) -> None:
+    static_done(campaign)
+    spec = campaign.root / "kalloy.toml"
+    spec.write_text(spec.read_text().replace("[[step]]", "[calculation.incar.optics]\nNBANDS = 200\n\n[[step]]", 1))
+    asked, edited = write(Campaign(campaign.root), Stage.OPTICS), write(campaign, Stage.SOC)
+    assert asked.written["tags_of_the_user"] == ["NBANDS"]
+    (edited.folder / "INCAR").write_text((edited.folder / "INCAR").read_text() + "NBANDS = 300\n")
+    for attempt, nbands in ((asked, 200), (edited, 300)):
+        before = (attempt.folder / "INCAR").read_text()
+        complete(attempt)
+        assert (attempt.folder / "INCAR").read_text() == before
+        found, taken = bands_of(attempt)
+        assert found == nbands
+        assert taken["skipped"] == "NBANDS is in INCAR"
+
+
+def test_nothing_is_taken_before_every_parent_is_done(campaign: Campaign) -> None:
+    static_done(campaign)
+    dos = write(campaign, Stage.DOS)
+    record = read_json(dos.folder / "attempt.json")
+    record["parents"].append({"member": "host", "stage": "relax", "takes": ["cell"]})
+    (dos.folder / "attempt.json").write_text(json.dumps(record))
+    before = sorted(p.name for p in dos.folder.iterdir())
+    with pytest.raises(CampaignError, match="parent 'host/relax' is not done"):
+        complete(dos)
+    assert sorted(p.name for p in dos.folder.iterdir()) == before
 
 
 @pytest.mark.engine
