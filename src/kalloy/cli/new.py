@@ -18,7 +18,7 @@ from kalloy.cli.output import cell_option, dry_run_option, replace_option
     "--preset",
     default="laptop",
     show_default=True,
-    help="smoke, laptop, paper, paper-gamma, accurate, or a .yaml file.",
+    help="smoke, laptop, paper, paper-gamma, accurate or a .yaml file.",
 )
 @click.option("--engine", type=click.Choice(["gpaw", "vasp"]), help="What computes; the preset's own unless stated.")
 @dry_run_option
