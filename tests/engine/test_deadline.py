@@ -21,8 +21,14 @@ GAMMA = "mesh\n0\nGamma\n1 1 1\n"
 
 
 def attempt_of(folder: Path, stage: str) -> Attempt:
-    record = {"member": "host", "stage": stage, "engine": "gpaw", "program": "gpaw", "command": "kalloy-gpaw"}
-    record["parents"] = []
+    record: dict[str, object] = {
+        "member": "host",
+        "stage": stage,
+        "engine": "gpaw",
+        "program": "gpaw",
+        "command": "kalloy-gpaw",
+    }
+    record |= {"parents": []}
     (folder / "attempt.json").write_text(json.dumps(record))
     return Attempt(folder)
 
