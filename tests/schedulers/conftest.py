@@ -170,3 +170,12 @@ def make_cluster(kalloy: str, standin: str) -> Callable[[str, dict[str, str]], C
         return Cluster(name, environment, kalloy, standin)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def slurm_with_accounts(kalloy: str, standin: str) -> Iterator[Cluster]:
+    """SLURM with its accounts (MariaDB, slurmdbd) and a QOS ``tiny`` that takes three jobs."""
+    knobs = {"SLURM_TEST_DBD": "1", "SLURM_TEST_MINJOBAGE": "5", "SLURM_TEST_MSGTIMEOUT": "3"}
+    for cluster in _start("slurm", kalloy, standin, **knobs):
+        cluster.options = 'options = { partition = "debug", time = "00:10:00" }'
+        yield cluster

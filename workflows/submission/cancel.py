@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 
 from kalloy.errors import EngineError
-from kalloy.workflows.attempt import Attempt, Outcome, State, claim
+from kalloy.workflows.attempt import Attempt, Outcome, State, claim, is_elsewhere
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.files import write_json
 from kalloy.workflows.submission.board import ASKED, Standing, all_standings
@@ -49,7 +49,8 @@ def cancel(campaign: Campaign, queue: Queue, asked: Sequence[Standing], tell: Ca
         assert standing.attempt is not None
         write_json(standing.attempt.folder / ASKED, {"schema": 1, "asked": True})
         owner = standing.attempt.owner
-        if standing.place is None and owner and standing.attempt.state is State.RUNNING:
+        # A group's number means something on its own machine alone.
+        if standing.place is None and owner and not is_elsewhere(owner) and standing.attempt.state is State.RUNNING:
             end_group(owner["group"])
     _end_jobs(queue, working, tell)
     return _wait(queue, [s.attempt for s in working if s.attempt])

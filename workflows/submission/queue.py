@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from kalloy.workflows.attempt import Attempt, now
@@ -12,7 +13,7 @@ from kalloy.workflows.execution.causes import Cause
 from kalloy.workflows.files import read_json, write_json
 from kalloy.workflows.submission.batch import CLOSED, SUBMITTED, VOID, Batch
 from kalloy.workflows.submission.schedulers import scheduler_of
-from kalloy.workflows.submission.schedulers.vocabulary import Job, Phase, Scheduler, Unknown
+from kalloy.workflows.submission.schedulers.vocabulary import Job, Limits, Phase, Scheduler, Unknown
 
 SILENT = "never-began.json"
 """In an attempt's folder: the jobs that ended before they began it."""
@@ -108,11 +109,18 @@ class Queue:
         ending = (endings or {}).get(str(index))
         job = self.jobs.get((batch.tag, index))
         is_back = job is not None and job.phase is not Phase.ENDED
-        return Place(batch, index, job, None if is_back or not _is_final(ending, self._grace) else ending)
+        is_over = ending is not None and ("job" in ending or _is_final(ending, self._grace))
+        return Place(batch, index, job, ending if is_over and not is_back else None)
+
+    @cached_property
+    def limits(self) -> Limits:
+        """What the scheduler takes, asked once."""
+        assert self.scheduler is not None
+        return self.scheduler.limits()
 
     @property
     def _grace(self) -> float:
-        return self.scheduler.limits().grace if self.scheduler else 0.0
+        return self.limits.grace if self.scheduler else 0.0
 
     def in_flight(self) -> int:
         """Jobs that are submitted, or may be, and have not ended."""

@@ -38,7 +38,7 @@ def submit_ready(campaign: Campaign, queue: Queue, found: Sequence[Standing], te
     sent = 0
     for load in loads(campaign, found):
         waiting = load.jobs
-        size = scheduler.limits().max_array_size
+        size = queue.limits.max_array_size
         while waiting:
             free = size if at_once is None else min(size, at_once - queue.in_flight())
             if free < 1:

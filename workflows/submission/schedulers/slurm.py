@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from functools import cached_property
 
 from kalloy.workflows.execution.causes import Cause
 from kalloy.workflows.submission.schedulers.calling import Said, call
@@ -55,6 +54,9 @@ class Slurm:
     unproved: tuple[str, ...] = ()
     can_chain = True
 
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+
     def limits(self) -> Limits:
         """MaxArraySize is the number of elements; 1001 and 10 s are SLURM's own defaults."""
         found = self._config
@@ -62,11 +64,13 @@ class Slurm:
         wait = float(found.get("MessageTimeout", "10 sec").split()[0])
         return Limits(max(size, 1), 2 * wait + (_LAG if self._accounts else 1.0))
 
-    @cached_property
+    @property
     def _config(self) -> dict[str, str]:
-        said = call(["scontrol", "show", "config"])
-        pairs = (line.split("=", 1) for line in said.out.splitlines() if "=" in line)
-        return {key.strip(): value.strip() for key, value in pairs} if said.code == 0 else {}
+        """Of the cluster; asked again as long as nobody answers."""
+        if not self._known and (said := call(["scontrol", "show", "config"])).code == 0:
+            pairs = (line.split("=", 1) for line in said.out.splitlines() if "=" in line)
+            self._known = {key.strip(): value.strip() for key, value in pairs}
+        return self._known
 
     @property
     def _accounts(self) -> bool:
