@@ -58,6 +58,12 @@ class SiteTable(Table):
     script: str | None = None
     """A job script of the user's, relative to kalloy.toml, that takes the place of ours."""
     stage: dict[Stage, StageTable] = Field(default_factory=dict)
+    ssh: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][\w.@-]*$")
+    """A ``Host`` of the user's ssh configuration: the campaign is driven there."""
+    folder: str | None = Field(default=None, pattern=r"^/[^\n]*$")
+    """With ``ssh``: where campaigns lie there, an absolute path."""
+    kalloy: str = Field(default="kalloy", pattern=r"^[^\n]+$")
+    """With ``ssh``: how kalloy is started there."""
     poll: float = Field(default=20.0, gt=0)
     """Seconds between two questions to the scheduler."""
 
@@ -65,6 +71,12 @@ class SiteTable(Table):
     @classmethod
     def _number_of_jobs(cls, jobs: Any) -> Any:
         return jobs if isinstance(jobs, dict | JobsTable) else {"at_once": jobs}
+
+    @model_validator(mode="after")
+    def _elsewhere_is_whole(self) -> SiteTable:
+        if (self.ssh is None) != (self.folder is None):
+            raise ValueError('ssh and folder belong together: ssh = "mycluster", folder = "/scratch/me/kalloy"')
+        return self
 
     @model_validator(mode="after")
     def _options_are_safe(self) -> SiteTable:

@@ -60,6 +60,10 @@ class EngineError(KalloyError):
     """An engine stopped before it reached what was asked."""
 
 
+class RemoteError(KalloyError):
+    """A machine over ssh that cannot be reached or is not ready; what runs there is not touched by it."""
+
+
 class AgreementError(KalloyError):
     """Results that were not computed alike and must not be compared."""
 

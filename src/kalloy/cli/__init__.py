@@ -56,6 +56,7 @@ class Verbs(click.Group):
         """As click does, with the nearest verb named for a misspelt one."""
         if args and args[0] not in VERBS and not args[0].startswith("-"):
             ctx.fail(f"no command '{args[0]}'; {nearest(args[0], list(VERBS))}")
+        ctx.meta["kalloy.words"] = list(args)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from kalloy.cli.elsewhere import elsewhere
 from kalloy.cli.output import campaign_argument, dry_run_option, known_members, members_option
 
 
@@ -27,6 +28,8 @@ def command(campaign: str, members: tuple[str, ...], everything: bool, dry_run: 
     if bool(members) == everything:
         raise InputError("nothing to cancel", mend="name --member LABEL, or --all")
     opened = Campaign(Path(campaign))
+    if (code := elsewhere(opened, campaign, look=dry_run)) is not None:
+        return code
     chosen = known_members(opened, members)
     queue = Queue(opened)
     queue.ask()

@@ -15,9 +15,15 @@ from kalloy.cli.output import campaign_argument, emit_json, json_option
 def command(campaign: str, as_json: bool) -> None:
     """Parse what has ended in CAMPAIGN into its index. Harmless to repeat."""
     from kalloy.workflows.campaign import Campaign
+    from kalloy.workflows.elsewhere import Elsewhere
     from kalloy.workflows.index import Index
+    from kalloy.workflows.lock import driver_lock
 
-    index = Index(Campaign(Path(campaign)))
+    opened = Campaign(Path(campaign))
+    if (place := Elsewhere.of(opened)) is not None:
+        with driver_lock(opened.root):
+            place.pull()
+    index = Index(opened)
     new = index.collect()
     results = index.results()
     if as_json:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from kalloy.cli.elsewhere import elsewhere
 from kalloy.cli.output import campaign_argument, dry_run_option, known_members, members_option
 
 _CAUSES = ["unconverged", "walltime", "memory", "node", "quota", "engine", "lost"]
@@ -38,6 +39,8 @@ def command(
     from kalloy.workflows.submission.repetition import write_again
 
     opened = Campaign(Path(campaign))
+    if (code := elsewhere(opened, campaign, look=dry_run)) is not None:
+        return code
     chosen, wanted = known_members(opened, members), set(states or ("failed", "needs-decision", "lost"))
     again = {}
     queue = Queue(opened)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kalloy.cli.elsewhere import elsewhere
 from kalloy.cli.output import campaign_argument, max_jobs_option
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def command(campaign: str, retry_failed: bool, take_over: bool, max_jobs: int | 
     from kalloy.workflows.submission.driver import drive, require_engine
 
     opened = Campaign(Path(campaign))
+    if (code := elsewhere(opened, campaign)) is not None:
+        return code
     progress = Progress(opened)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means: go on

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kalloy.cli.elsewhere import elsewhere
 from kalloy.cli.output import campaign_argument, emit_json, emit_table, json_option
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ def command(campaign: str, rebuild: bool, no_query: bool, watch: bool, every: fl
     from kalloy.workflows.submission.queue import Queue
 
     opened = Campaign(Path(campaign))
+    if (code := elsewhere(opened, campaign, look=True)) is not None:
+        return code
     if rebuild:
         from kalloy.workflows.index import Index
 

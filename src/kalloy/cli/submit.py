@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kalloy.cli.elsewhere import elsewhere
 from kalloy.cli.output import campaign_argument, dry_run_option, emit_json, json_option, max_jobs_option
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def command(campaign: str, max_jobs: int | None, dry_run: bool, as_json: bool) -
     if dry_run:
         _preview(opened)
         return 0
+    if (code := elsewhere(opened, campaign)) is not None:
+        return code
     found = submit_once(opened, Echo(quiet=as_json), at_once=max_jobs)
     if as_json:
         emit_json(records(found))
