@@ -108,7 +108,7 @@ class Campaign:
     @cached_property
     def _host_member(self) -> Member:
         crystal = in_poscar_order(self.host.crystal)
-        return Member(HOST, crystal, 1, self.host.identity, self.host.space_group.symbol, None, Kind.HOST)
+        return Member(HOST, crystal, 1, self.host.identity, lambda: self.host.space_group.symbol, None, Kind.HOST)
 
     @cached_property
     def end_members(self) -> list[Member]:
@@ -127,7 +127,7 @@ class Campaign:
         host = load_host(self._structure_source(phase.structure), phase.cell)
         crystal = in_poscar_order(host.crystal)
         label = f"{REFERENCES}/{name}"
-        return Member(label, crystal, 1, host.identity, host.space_group.symbol, None, Kind.REFERENCE)
+        return Member(label, crystal, 1, host.identity, lambda: host.space_group.symbol, None, Kind.REFERENCE)
 
     def phase(self, member: Member) -> ReferencePhase | None:
         """What ``[references]`` says of a member; None for what shares the host's cell, end members among it."""
@@ -230,7 +230,7 @@ def _configuration_member(configuration: Configuration) -> Member:
         in_poscar_order(configuration.crystal()),
         configuration.degeneracy,
         configuration.identity,
-        configuration.space_group.symbol,
+        lambda: configuration.space_group.symbol,
         configuration,
         Kind.CONFIGURATION,
     )

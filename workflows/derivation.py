@@ -59,9 +59,11 @@ def _rattled(recipe: Recipe, members: Mapping[str, Member]) -> Member:
     # ASE draws from numpy's RandomState, whose numbers are frozen: the same on every machine and version.
     atoms.rattle(stdev=amplitude, seed=seed)
     crystal = Crystal(of.crystal.lattice, of.crystal.species, atoms.get_scaled_positions(wrap=False))
-    symbol = space_group(crystal).symbol
     return replace(
-        of, crystal=crystal, identity=_identity(of, "rattled", repr(amplitude), str(seed)), space_group=symbol
+        of,
+        crystal=crystal,
+        identity=_identity(of, "rattled", repr(amplitude), str(seed)),
+        symmetry=lambda: space_group(crystal).symbol,
     )
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import ItemsView, Iterator, Mapping, ValuesView
+from collections.abc import ItemsView, Iterator, Mapping, Sequence, ValuesView
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from hashlib import sha256
 
 from kalloy import __version__
 from kalloy.errors import CampaignError
-from kalloy.workflows.attempt import END, attempts
+from kalloy.parsers.many import available_processors
+from kalloy.workflows.attempt import END, Attempt, attempts
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.files import hash_of
 from kalloy.workflows.inputs.stage import Stage
@@ -18,6 +21,8 @@ from kalloy.workflows.members import Member
 from kalloy.workflows.results import CampaignResult, parse_attempt, require_identity
 from kalloy.workflows.screening.columns import FIGURES, StageColumns, assemble, row_of
 
+WORTH_A_POOL = 16
+"""Results below which starting processes costs more than it saves."""
 _FORM = 3
 """Of the tables below: an index of another form is made anew."""
 _SCHEMA = f"""
@@ -64,26 +69,35 @@ class Index:
         """
         with self.open() as connection:
             known = {(m, s): h for m, s, h in connection.execute("SELECT member, stage, source FROM results")}
-        new = 0
-        for member in self.campaign.members.values():
-            for stage in self.campaign.spec.stages:
-                new += self._collect_one(member, stage, known.get((member.label, stage)))
-        return new
+        pairs = [(m, s) for m in self.campaign.members.values() for s in self.campaign.spec.stages]
+        new = [found for m, s in pairs if (found := self._new(m, s, known.get((m.label, s))))]
+        for (_, source), result in zip(new, self._parsed([last for last, _ in new]), strict=True):
+            # Each in a transaction of its own: parsing is slow, and nobody should wait for the lock meanwhile.
+            with self.open() as connection:
+                store(connection, result, source)
+        return len(new)
 
-    def _collect_one(self, member: Member, stage: Stage, known: str | None) -> bool:
-        """Each result in a transaction of its own: parsing is slow, and nobody should wait for the lock meanwhile."""
+    def _new(self, member: Member, stage: Stage, known: str | None) -> tuple[Attempt, str] | None:
+        """The calculation's last ended attempt and what says which it is; None where the index has it."""
         ended = [a for a in attempts(self.campaign.calculation(member.label, stage)) if (a.folder / END).is_file()]
         if not ended:
-            return False
+            return None
         last = ended[-1]
         source = f"{last.folder.name} {hash_of(last.folder / END)} kalloy {__version__}"
         if source == known:
-            return False
+            return None
         require_identity(last, member)
-        result = parse_attempt(last, self.campaign.root)
-        with self.open() as connection:
-            store(connection, result, source)
-        return True
+        return last, source
+
+    def _parsed(self, ended: Sequence[Attempt]) -> Iterator[CampaignResult]:
+        """Results in the attempts' order, each as soon as it is there; many of them by one process a processor."""
+        processes = available_processors() if len(ended) >= WORTH_A_POOL else 1
+        parse = partial(parse_attempt, root=self.campaign.root)
+        if processes == 1:
+            yield from map(parse, ended)
+            return
+        with ProcessPoolExecutor(processes) as pool:
+            yield from pool.map(parse, ended, chunksize=4)
 
     def results(self) -> IndexedResults:
         """Everything parsed so far of the campaign's members, in their order and that of the stages."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from kalloy.structures.configuration import Configuration
@@ -68,8 +69,8 @@ class Member:
     """Arrangements of the sublattice that are equivalent to this one; 1 for what is no configuration."""
     identity: str
     """Hash of occupation and cell: what says that a folder belongs to this member."""
-    space_group: str
-    """Of the unrelaxed structure, Hermann–Mauguin."""
+    symmetry: Callable[[], str] = field(repr=False, compare=False)
+    """Finds the space group: asked of few of many members."""
     configuration: Configuration | None
     """The occupation; None for the host and for reference phases."""
     kind: Kind
@@ -77,6 +78,11 @@ class Member:
     """Label of the member that it is derived from."""
     recipe: dict[str, Any] = field(default_factory=dict)
     """How a derived member was made, as its selection recorded it."""
+
+    @cached_property
+    def space_group(self) -> str:
+        """Of the unrelaxed structure, Hermann–Mauguin."""
+        return self.symmetry()
 
     @property
     def is_host(self) -> bool:

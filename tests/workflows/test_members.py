@@ -299,3 +299,21 @@ def test_six_of_seventy_have_no_telling_image_on_the_papers_mesh(tmp_path: Path)
     without = [m.space_group for m in campaign.configurations if duplicate(campaign, m) is None]
     assert len(campaign.configurations) == 70
     assert sorted(without) == ["P3", "P321", "P321", "P3_121", "P3_221", "R32"]
+
+
+def test_the_space_group_is_looked_for_when_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """status and collect of thousands of members must not pay for it."""
+    from kalloy.structures.configuration import Configuration
+
+    def forbidden(_: Configuration) -> None:
+        raise AssertionError("somebody asked")
+
+    monkeypatch.setattr(Configuration, "space_group", property(forbidden))
+    (tmp_path / "kalloy.toml").write_text(
+        '[host]\nstructure = "Cs4PbBr6"\n[[substitution]]\nreplace = "Cs"\nwith = "K"\ncount = 2\n'
+        '[calculation]\npreset = "paper-gamma"\n[[step]]\nstages = ["static"]\n'
+    )
+    campaign = Campaign(tmp_path)
+    assert len(campaign.members) == 16
+    with pytest.raises(AssertionError, match="asked"):
+        _ = campaign.member("K02/c01").space_group
