@@ -39,6 +39,8 @@ def start(kalloy: str, root: Path, log: Path, **environment: str) -> subprocess.
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        # A shell's background job ignores Ctrl-C, and what it starts inherits that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
