@@ -51,7 +51,7 @@ def campaign_of(number: int, folder: Path) -> Campaign:
     content = campaign.space.contents[0]
     first = next(campaign.space.configurations(content))
     crystal = first.crystal()
-    one = Member("", crystal, 36, "", "P1", first, Kind.CONFIGURATION)
+    one = Member("", crystal, 36, "", lambda: "P1", first, Kind.CONFIGURATION)
     host = replace(one, label=HOST, kind=Kind.HOST, configuration=None, crystal=campaign.host.crystal)
     labels = [f"{content.label}/c{i:06d}" for i in range(1, number + 1)]
     # In the place of what enumeration would list, whose own speed is measured elsewhere.
