@@ -24,6 +24,7 @@ from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.members import Member
 from kalloy.workflows.results import CampaignResult
 from kalloy.workflows.screening.agreement import mesh_spacing, parse_allowed
+from kalloy.workflows.screening.doubts import doubts
 from kalloy.workflows.screening.metric import HostMetric, from_metric, parameters, strain
 from kalloy.workflows.screening.ranking import Order, rank
 from kalloy.workflows.screening.tables import DEFAULT, KNOWN, WIDE, as_csv, columns, table_row
@@ -62,6 +63,18 @@ def test_order_and_differences(campaign: Campaign) -> None:
     assert (ranking.ranked, ranking.unranked) == (7, 1)
     assert [r.member for r in ranking.top(2)] == ["host", "K3/c8", "K3/c7"]
     assert ranking.rows == rank(campaign, dict(Index(campaign).results())).rows  # columns or objects: the same
+
+
+def test_what_nobody_computed_has_no_row_to_show_but_is_counted(campaign: Campaign) -> None:
+    results = {k: v for k, v in Index(campaign).results().items() if k[0] not in ("K3/c1", "K3/c2")}
+    ranking = rank(campaign, results)
+    assert [r.member for r in ranking.shown] == ["host", *(f"K3/c{i}" for i in (8, 7, 6, 4, 3, 5))]
+    assert [r.member for r in ranking.rows][-3:] == ["K3/c5", "K3/c1", "K3/c2"]  # in JSON and CSV all the same
+    assert (ranking.ranked, ranking.unranked, ranking.uncomputed) == (5, 3, 2)
+    lines = doubts(campaign, ranking, results)
+    assert "2 of K3 are not computed: left out by a step's choice, or not run yet" in lines
+    assert "K3/c5 not ranked: relax: told to fail" in lines
+    assert not any("K3/c1" in line for line in lines)
 
 
 def test_cells_are_in_the_hosts_axes(campaign: Campaign) -> None:

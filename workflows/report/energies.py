@@ -29,7 +29,7 @@ def draw_energies(ranking: Ranking, folder: Path) -> Drawn | None:
     -------
     None where nothing is ranked.
     """
-    rows = [r for r in ranking.rows if r.rank is not None and r.relative_meV_fu is not None]
+    rows = [r for r in ranking.shown if r.rank is not None and r.relative_meV_fu is not None]
     if not rows:
         return None
     from matplotlib.ticker import MaxNLocator

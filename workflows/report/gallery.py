@@ -52,13 +52,13 @@ def _spectra(campaign: Campaign, ranking: Ranking, folder: Path, colours: Mappin
 
 def _few_members(campaign: Campaign, ranking: Ranking) -> list[str]:
     """The host and the lowest of the first content that has any: what structures are drawn of."""
-    ranked = [r for r in ranking.rows if r.rank is not None]
+    ranked = [r for r in ranking.shown if r.rank is not None]
     first = ranked[0].member.split("/")[0] if ranked else ""
     return [HOST, *(r.member for r in ranked if r.member.split("/")[0] == first)][: 1 + STRUCTURES]
 
 
 def _structures(campaign: Campaign, ranking: Ranking) -> Iterator[Shown]:
-    rows = {r.member: r for r in ranking.rows}
+    rows = {r.member: r for r in ranking.shown}
     host = campaign.host.crystal
     for label in _few_members(campaign, ranking):
         member = campaign.member(label)

@@ -78,7 +78,7 @@ def _page(
         sections=_sections(blocks, bool(drawn)),
         facts=_facts(campaign, results),
         columns=COLUMNS,
-        rows=[(row.rank == 1, table_row(row)) for row in ranking.rows],
+        rows=[(row.rank == 1, table_row(row)) for row in ranking.shown],
         legend=LEGEND,
         reference=reference_rows(campaign),
         reference_note=campaign.spec.reference.note if campaign.spec.reference else "",
@@ -112,7 +112,7 @@ def _sections(blocks: Iterable[Block], figures: bool) -> list[tuple[str, str]]:
 
 def headline(campaign: Campaign, ranking: Ranking) -> str:
     """The answer in a sentence: the lowest configuration, its gap beside the host's, its volume."""
-    winner = next((r for r in ranking.rows if r.rank == 1), None)
+    winner = next((r for r in ranking.shown if r.rank == 1), None)
     if winner is None:
         return ""
     parts = [f"Lowest in energy: {winner.member} ({winner.space_group} before relaxation)"]

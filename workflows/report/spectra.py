@@ -43,7 +43,7 @@ class Spectra:
 
 def spectra_of(campaign: Campaign, ranking: Ranking) -> list[Spectra]:
     """Of the host and of the lowest members that have any spectrum, in the ranking's order."""
-    found = (_spectra(campaign, row, ranking.formula_units) for row in _with_spectra(campaign, ranking.rows))
+    found = (_spectra(campaign, row, ranking.formula_units) for row in _with_spectra(campaign, ranking.shown))
     return [s for s in found if s is not None]
 
 

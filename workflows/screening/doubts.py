@@ -24,9 +24,9 @@ def doubts(campaign: Campaign, ranking: Ranking, results: Results, rows: Sequenc
 
     Parameters
     ----------
-    rows : those that are shown, whose gaps are spoken of; all of them by default.
+    rows : those that are shown, whose gaps are spoken of; all that have anything to show by default.
     """
-    shown = ranking.rows if rows is None else rows
+    shown = ranking.shown if rows is None else rows
     cell = f"{campaign.formula} ({campaign.host.cell} cell)"
     lines = [line for agreement in ranking.agreement for line in agreement.doubts()]
     lines += [line for order in ranking.orders for line in _noise(order)]
@@ -110,9 +110,11 @@ def _notes(ranking: Ranking) -> list[str]:
     lines = []
     for order in ranking.orders:
         start += len(order.members)
-        lines += [f"{r.member} {r.note}" for r in ranking.rows[start : start + min(len(order.unranked), MOST_NOTES)]]
-        if (more := len(order.unranked) - MOST_NOTES) > 0:
+        lines += [f"{r.member} {r.note}" for r in ranking.rows[start : start + min(order.failed, MOST_NOTES)]]
+        if (more := order.failed - MOST_NOTES) > 0:
             lines.append(f"and {more} more of {order.content}: `kalloy status` lists them")
+        if left := len(order.unranked) - order.failed:
+            lines.append(f"{left:,} of {order.content} are not computed: left out by a step's choice, or not run yet")
         start += len(order.unranked)
     return lines
 

@@ -6,7 +6,7 @@ gap, is made when somebody looks at it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, overload
@@ -34,7 +34,7 @@ class Order:
     members: tuple[str, ...]
     """Those that are ranked."""
     unranked: tuple[str, ...]
-    """Those without a usable energy."""
+    """Those without a usable energy; those of which something was computed come first."""
     energies: Floats
     """Shape (n,), eV per cell, rising."""
     degeneracies: Floats
@@ -43,6 +43,8 @@ class Order:
     """Of the static stage, one a ranked member: where its energy was read."""
     noise_meV: float | None
     """Per cell: what energies are uncertain by against each other; None where it was not measured."""
+    failed: int = 0
+    """How many of ``unranked`` come first: of the others nothing is computed, so that there is nothing to show."""
 
     @cached_property
     def relative_meV(self) -> Floats:
@@ -88,14 +90,18 @@ class Ranking:
         return [member for order in self.orders for member in order.members[:count]]
 
     def top(self, count: int) -> list[Ranked]:
-        """The host's row and the first rows of each content; of few also those without a place."""
+        """The host's row and the first rows of each content; of few also those that failed."""
         found = [self.host] if self.host else []
         start = len(found)
         for order in self.orders:
-            size = len(order.members) + len(order.unranked)
-            found += self.rows[start : start + min(count, size)]
-            start += size
+            found += self.rows[start : start + min(count, len(order.members) + order.failed)]
+            start += len(order.members) + len(order.unranked)
         return found
+
+    @property
+    def shown(self) -> list[Ranked]:
+        """Every row that has something to show: of those left out, by a prescreen or a step's rule, there is none."""
+        return self.top(len(self.rows))
 
     def record(self) -> list[dict[str, Any]]:
         """What a choice rests on, one entry a ranked configuration: energy, degeneracy and where it was read."""
@@ -123,6 +129,11 @@ class Ranking:
     def unranked(self) -> int:
         """How many have none."""
         return sum(len(order.unranked) for order in self.orders)
+
+    @property
+    def uncomputed(self) -> int:
+        """Of how many nothing is computed."""
+        return sum(len(order.unranked) - order.failed for order in self.orders)
 
 
 def rank(
@@ -152,8 +163,11 @@ def rank(
     if noise_meV is None:
         noise_meV = noise_floor(campaign, results).by_content
     agreed = _require_agreement(campaign, results, contents, parse_allowed(allowed))
+    begun = set(statics.members).union(columns_of(results, Stage.RELAX).members)
     orders = tuple(
-        _order(content, members, statics, noise_meV.get(content) if isinstance(noise_meV, Mapping) else noise_meV)
+        _order(
+            content, members, statics, begun, noise_meV.get(content) if isinstance(noise_meV, Mapping) else noise_meV
+        )
         for content, members in contents.items()
     )
     maker = RowMaker(campaign, results)
@@ -185,22 +199,26 @@ def _require_agreement(
     return tuple(a for a in found if a.differing)
 
 
-def _order(content: str, members: list[Member], statics: StageColumns, noise_meV: float | None) -> Order:
+def _order(
+    content: str, members: list[Member], statics: StageColumns, begun: Set[str], noise_meV: float | None
+) -> Order:
     usable = statics.rows(m.label for m in members)
     energies = statics.figures["energy_eV"][usable]
     by_energy = np.argsort(energies, kind="stable")  # of equal ones the first enumerated
     rows = usable[by_energy]
     labels = [statics.members[i] for i in rows]
     has = set(labels)
+    without = sorted((m.label for m in members if m.label not in has), key=lambda label: label not in begun)
     degeneracy = {m.label: m.degeneracy for m in members}
     return Order(
         content,
         tuple(labels),
-        tuple(m.label for m in members if m.label not in has),
+        tuple(without),
         energies[by_energy],
         np.array([degeneracy[label] for label in labels], np.float64),
         tuple(statics.attempts[i] for i in rows),
         noise_meV,
+        sum(label in begun for label in without),
     )
 
 

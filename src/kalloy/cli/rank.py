@@ -71,7 +71,7 @@ def print_ranking(
     rows = ranking.top(top)
     lines = [table_row(row, chosen) for row in rows] + reference_rows(campaign, chosen)
     emit_table([c.head for c in shown], lines, left=3)
-    if (more := len(ranking.rows) - len(rows)) > 0:
+    if (more := len(ranking.rows) - ranking.uncomputed - len(rows)) > 0:
         click.echo(f"… {more:,} more: --top, --csv")
     for line in doubts(campaign, ranking, results, rows):
         click.echo(f"- {line}")
