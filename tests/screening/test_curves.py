@@ -17,7 +17,7 @@ from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.index import Index, store
 from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.screening.alloy import Alloy
-from kalloy.workflows.screening.curves import Curve, averaged_curve
+from kalloy.workflows.screening.curves import Curve, _heavy, averaged_curve
 from kalloy.workflows.screening.ranking import rank
 from tests.screening.synthetic import fill, make_campaign, result
 
@@ -85,3 +85,9 @@ def test_optical_constants_are_averaged(
 
 def _without(alloy: Alloy, results: Any) -> tuple[Alloy, Any]:
     return alloy, {key: r for key, r in results.items() if key[1] in (Stage.RELAX, Stage.STATIC)}
+
+
+def test_of_many_alike_everybody_counts() -> None:
+    """No single weight of 100,000 equal ones is large; none of them is negligible."""
+    assert _heavy(np.full(100_000, 1e-5)).all()
+    assert _heavy(np.array([0.999, 1e-3, 1e-6])).tolist() == [True, True, False]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 NEGLIGIBLE = 1e-4
-"""Weight of a member whose files are not read for an average."""
+"""Of the heaviest member's weight: the files of whoever has less are not read for an average."""
 
 
 class Curve(StrEnum):
@@ -86,7 +86,7 @@ def averaged_curve(
     """
     ensemble = alloy.ensembles[content]
     weights = {t: ensemble.weights(t) for t in temperatures}
-    heavy = np.max(list(weights.values()), axis=0) > NEGLIGIBLE
+    heavy = np.max([_heavy(w) for w in weights.values()], axis=0)
     stage = _stage(alloy, results, content, kind)
     read = {i: found for i in np.flatnonzero(heavy).tolist() if (found := _read(alloy, results, content, i, stage))}
     if not read:
@@ -105,6 +105,11 @@ def averaged_curve(
         means = {t: (w[having] / w[having].sum()) @ table for t, w in weights.items()}
     covered = {t: float(w[having].sum()) for t, w in weights.items()}
     return AveragedCurve(kind.grid, means, covered, tuple(ensemble.labels[i] for i in having))
+
+
+def _heavy(weights: Floats) -> NDArray[np.bool_]:
+    """Who counts. Beside the heaviest, for of many thousands alike nobody has much weight by itself."""
+    return np.asarray(weights > NEGLIGIBLE * weights.max())
 
 
 def _stage(alloy: Alloy, results: Results, content: str, kind: Curve) -> Stage | None:
@@ -150,8 +155,7 @@ def _curve(alloy: Alloy, results: Results, content: str, i: int, read: Result, k
 
 def _pattern(alloy: Alloy, content: str, read: dict[int, Result], weights: Floats, grid: Floats) -> Floats:
     cell = mean_lattice(alloy.metric, alloy.lattices(content), weights)
-    whole = weights[list(read)].sum()
-
-    share = {i: float(w / whole) for i, w in enumerate(weights) if w > NEGLIGIBLE}
+    whole, heavy = weights[list(read)].sum(), _heavy(weights)
+    share = {i: float(weights[i] / whole) for i in np.flatnonzero(heavy).tolist()}
     crystals = [(r.crystal, share[i]) for i, r in read.items() if r.crystal and i in share]
     return broadened(averaged_pattern(alloy.metric, cell, crystals), grid)
