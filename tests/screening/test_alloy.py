@@ -18,6 +18,7 @@ from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.index import Index, store
 from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.members import Member
+from kalloy.workflows.report.alloy import alloy_blocks
 from kalloy.workflows.screening.alloy import Alloy
 from kalloy.workflows.screening.averages import averages, mixing_rows, trust
 from kalloy.workflows.screening.ranking import rank
@@ -207,3 +208,12 @@ def test_a_metal_has_no_gap(tmp_path: Path) -> None:
     results = Index(made).results()
     alloy = Alloy(made, rank(made, results), results)
     assert 0.0 in alloy.values("K1", "gap").tolist()
+
+
+def test_a_page_averages_what_every_configuration_has(tmp_path: Path) -> None:
+    campaign = make_campaign(tmp_path / "c", count="[1]")
+    fill(campaign, lambda _: -100.0, {"K1/c1": {"gap": float("nan")}})
+    results = Index(campaign).results()
+    averages, *_ = alloy_blocks(Alloy(campaign, rank(campaign, results), results))
+    assert averages.columns[2:5] == ("volume Å3", "a Å", "c Å")
+    assert averages.note.startswith("gap: not every configuration has it, so it is not averaged here")

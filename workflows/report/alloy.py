@@ -51,13 +51,15 @@ HEXAGONAL = range(143, 195)
 def alloy_blocks(alloy: Alloy) -> Iterator[Block]:
     """Tables of averages, of mixing and of exchange, where the campaign has what they need."""
     temperatures = list(alloy.campaign.spec.ensemble.temperatures)
-    found = list(averages(alloy, temperatures, AVERAGED))
+    names = [n for n in AVERAGED if all(np.isfinite(alloy.values(c, n)).all() for c in alloy.ensembles)]
+    found = list(averages(alloy, temperatures, names))
     if not found:
         return
+    without = [f"{n}: not every configuration has it, so it is not averaged here" for n in AVERAGED if n not in names]
     heads = (
         "content",
         "T K",
-        *(f"{n} {QUANTITIES[n]}" for n in AVERAGED),
+        *(f"{n} {QUANTITIES[n]}" for n in names),
         "⟨E⟩−E₀ meV/f.u.",
         "S/k",
         "weight of lowest",
@@ -66,14 +68,16 @@ def alloy_blocks(alloy: Alloy) -> Iterator[Block]:
         (
             a.content,
             f"{a.temperature:g}",
-            *(estimate_text(a.quantities[n], DIGITS.get(n, 3)) for n in AVERAGED),
+            *(estimate_text(a.quantities[n], DIGITS.get(n, 3)) for n in names),
             f"{a.energy_meV_fu:.1f}",
             f"{a.entropy_kB:.2f}",
             f"{a.lowest_weight:.3f}",
         )
         for a in found
     ]
-    yield Block("averages", "Averages over the configurations", heads, rows, " · ".join(trust(alloy, found)))
+    yield Block(
+        "averages", "Averages over the configurations", heads, rows, " · ".join([*without, *trust(alloy, found)])
+    )
     try:
         mixed = mixing_rows(alloy, temperatures)
     except (AverageError, AgreementError):

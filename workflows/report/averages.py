@@ -37,12 +37,15 @@ def draw_averages(
             low = [e.value - e.spread for e in estimates]
             high = [e.value + e.spread for e in estimates]
             axes.fill_between(temperatures, low, high, color=COLOURS[5], alpha=0.3, linewidth=0, label="spread")
-            errors = [e.error or 0.0 for e in estimates]
-            axes.errorbar(temperatures, values, errors, color=COLOURS[0], marker="o", markersize=3, capsize=2)
+            errors = [e.error for e in estimates if e.error is not None]
+            bars = errors if len(errors) == len(values) else None
+            axes.errorbar(temperatures, values, bars, color=COLOURS[0], marker="o", markersize=3, capsize=2)
             axes.set(xlabel="temperature (K)", ylabel=name)
+        known = all(e.error is not None for estimates in shown.values() for e in estimates)
         caption = (
-            f"Boltzmann averages over the configurations of {content}: bars are errors, the shaded band is the "
-            f"standard deviation over the ensemble"
+            f"Boltzmann averages over the configurations of {content}: "
+            f"{'bars are errors' if known else 'errors are not known'}, the shaded band is the standard deviation "
+            f"over the ensemble"
         )
         rows = [
             (name, t, e.value, e.error, e.spread)
