@@ -78,8 +78,8 @@ def draw_structures(shown: Sequence[Shown], folder: Path, colours: Mapping[str, 
 
 def _draw(axes: Axes, shown: Shown, rotation: str, colours: Mapping[str, str]) -> None:
     from ase.data import covalent_radii
-    from ase.io.utils import PlottingVariables
-    from ase.visualize.plot import plot_atoms_raw
+    from ase.io.utils import PlottingVariables, make_patch_list
+    from matplotlib.collections import PatchCollection
     from matplotlib.colors import to_rgb, to_rgba
     from matplotlib.patches import Circle
 
@@ -87,8 +87,11 @@ def _draw(axes: Axes, shown: Shown, rotation: str, colours: Mapping[str, str]) -
     atoms.wrap(eps=1e-6)
     radii = RADIUS * covalent_radii[atoms.numbers]
     painted = [to_rgb(colours[e]) for e in shown.crystal.species]
-    plot_atoms_raw(atoms, axes, rotation=rotation, radii=radii, colors=painted, show_unit_cell=2)
-    placed = PlottingVariables(atoms, rotation=rotation, radii=radii, scale=1, show_unit_cell=2).positions
+    picture = PlottingVariables(atoms, rotation=rotation, radii=radii, colors=painted, scale=1, show_unit_cell=2)
+    # In one artist, from the back to the front: a cell's edges are hundreds of dashes.
+    axes.add_collection(PatchCollection(make_patch_list(picture), match_original=True))
+    axes.set(aspect="equal", xlim=(0, picture.w), ylim=(0, picture.h))
+    placed = picture.positions
     for i in shown.marked:
         x, y = map(float, placed[i, :2])
         # Above every disc: a marked atom below others is still to be seen.
