@@ -110,7 +110,9 @@ def _found(text: str) -> tuple[str, str, Reading]:
             return text, f"bundled with kalloy: {_first_comment(path)}", read_structure(path)
     path = Path(text).expanduser()
     if not path.exists():
-        raise HostError(f"no host '{text}'", mend=f"give a file, or a bundled name ({nearest(text, bundled_hosts())})")
+        raise HostError(
+            f"no host '{text}'", mend=f"give a file, or a bundled name ({nearest(path.name, bundled_hosts())})"
+        )
     reading = read_structure(path)
     return path.name.split(".")[0] or path.name, f"file {path.name}", reading
 

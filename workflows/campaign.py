@@ -18,7 +18,7 @@ from kalloy.workflows.files import read_json
 from kalloy.workflows.inputs.preset import LineSettings, Preset, load_preset
 from kalloy.workflows.inputs.stage import Program, Stage
 from kalloy.workflows.members import Kind, Member, in_poscar_order
-from kalloy.workflows.spec import On, Spec, SubstitutionTable, load_spec
+from kalloy.workflows.spec import On, Spec, StepTable, SubstitutionTable, load_spec
 from kalloy.workflows.spec_members import ReferencePhase
 
 SPEC_FILE = "kalloy.toml"
@@ -56,15 +56,30 @@ class Campaign:
             for label in table.on.members if isinstance(table.on, On) else ():
                 self.member(label)
         for number, step in enumerate(spec.written, 1):
-            if step.path_of is not None:
-                self.member(step.path_of)
-                if not any(isinstance(self.preset.kpoints[stage], LineSettings) for stage in step.stages):
-                    raise SpecError(
-                        f"step {number} has a path_of and no stage on a path", mend="put it where 'bands' is asked for"
-                    )
+            self._check_path(number, step)
         for label in spec.derived_from:
             if not self.member(label).is_ranked:
                 raise SpecError(f"'{label}' is no configuration", where=str(root / SPEC_FILE), mend="name one: K03/c12")
+        _ = self.corrections  # refused here, before anything is written
+
+    def _check_path(self, number: int, step: StepTable) -> None:
+        """A band path is laid through somebody's finished static structure: refuse a step that cannot have one."""
+        on_lines = [stage for stage in step.stages if isinstance(self.preset.kpoints[stage], LineSettings)]
+        where = str(self.root / SPEC_FILE)
+        if step.path_of is not None:
+            self.member(step.path_of)
+            if not on_lines:
+                message = f"step {number} has a path_of and no stage on a path"
+                raise SpecError(message, where=where, mend="put it where 'bands' is asked for")
+        if on_lines and isinstance(step.on, On) and step.on.references:
+            message = f"step {number} takes reference phases along a band path, which is one of the host's lattice"
+            raise SpecError(message, where=where, mend=f"leave '{on_lines[0]}' or references out of it")
+        for stage in on_lines:
+            if beside := [parent for parent in stage.parents if parent in step.stages]:
+                message = (
+                    f"step {number} asks for '{stage}' beside its parent '{beside[0]}', and its path follows from that"
+                )
+                raise SpecError(message, where=where, mend=f"give '{stage}' a later [[step]]")
 
     @property
     def _host_source(self) -> str:

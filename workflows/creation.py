@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from kalloy.errors import InputError
-from kalloy.structures.host import bundled_hosts
+from kalloy.structures.host import bundled_hosts, load_host
 from kalloy.structures.substitution import Substitution, parse_replacement
 from kalloy.workflows.campaign import SPEC_FILE, Campaign
 from kalloy.workflows.files import write_text
@@ -59,7 +59,10 @@ def new_campaign(
         raise InputError(f"'{folder}' holds a campaign already", mend="name another folder, or go on with `kalloy run`")
     copied: dict[str, str] = {}
     structure = host if host in bundled_hosts() else _copied(Path(host), copied)
-    chosen = engine or load_preset(preset).engine
+    # Refused under the names that were typed, not under those of the copies below.
+    load_host(host, cell)
+    asked = load_preset(preset)
+    chosen = engine or asked.engine
     settings = _copied(Path(preset), copied) if preset not in bundled_presets() else preset
     text = spec_text(structure, [parse_replacement(r) for r in replacements], cell, settings, chosen)
     with TemporaryDirectory() as trial:

@@ -155,12 +155,6 @@ class StepTable(Table):
     path_of: str | None = None
     """The member through whose Brillouin zone the one band path of the set is laid; None for the winner."""
 
-    @model_validator(mode="after")
-    def _references_have_no_path(self) -> StepTable:
-        if isinstance(self.on, On) and self.on.references and any(s.is_on_a_path for s in self.stages):
-            raise ValueError("takes reference phases along a band path, which is one of the host's lattice")
-        return self
-
 
 class ReferenceValues(Table):
     """What is known of one structure, to be shown beside the results."""
@@ -214,10 +208,6 @@ class Spec(Table):
             for stage in table.stages:
                 if missing := [p for p in stage.parents if p not in seen and p not in stage.optional_parents]:
                     raise ValueError(f"step asks for '{stage}' before its parent '{missing[0]}': put that stage first")
-                if stage.is_on_a_path and any(p in table.stages for p in stage.parents):
-                    raise ValueError(
-                        f"step asks for '{stage}' beside its parent: its path is the winner's, so give it a later step"
-                    )
                 if stage in seen:
                     raise ValueError(f"step asks for '{stage}' twice: name each stage in one step")
                 seen.add(stage)

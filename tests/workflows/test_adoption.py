@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from kalloy.cli import cli
-from kalloy.errors import InputError
+from kalloy.errors import InputError, SpecError
 from kalloy.structures.crystal import Crystal
 from kalloy.workflows.attempt import Outcome, State, attempts
 from kalloy.workflows.campaign import Campaign
@@ -190,6 +190,7 @@ def refusals(campaign: Campaign, by_hand: Maker) -> dict[str, tuple[Path, list[s
         ),
         "cut-off": (by_hand("coarse", member, ENCUT="150.0"), [], "ENCUT (eV) is 150 instead of 200"),
         "stage": (by_hand("dos", member), ["--stage", "optics"], "'optics' calculation, which no step"),
+        "misspelt stage": (by_hand("bnds", member), ["--stage", "bnds"], "no stage 'bnds'; did you mean 'bands'?"),
         "setting": (by_hand("known", member), ["--allow", "ENCUTT"], "did you mean 'ENCUT'?"),
     }
 
@@ -199,7 +200,7 @@ def test_what_does_not_match_is_refused_with_the_reason(campaign: Campaign, by_h
         before = inputs(campaign)
         try:
             code, output = adopt(campaign, folder, *words)
-        except InputError as error:  # an option that is wrong ends the command
+        except (InputError, SpecError) as error:  # an option that is wrong ends the command
             code, output = 2, str(error)
         assert code in (1, 2), (name, output)
         assert reason in output, (name, output)

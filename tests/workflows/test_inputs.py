@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pymatgen.io.vasp.inputs import Incar, Kpoints, Poscar
 
-from kalloy.errors import SpecError
+from kalloy.errors import KalloyError, SpecError
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.creation import new_campaign
 from kalloy.workflows.inputs.incar import compose, format_tag
@@ -47,7 +47,7 @@ PAPER: dict[Stage, dict[str, Tag]] = {
     },
     Stage.HSE: {
         **(COMMON | STILL | {"ALGO": "All", "ICHARG": 1, "LORBIT": 11}),
-        **{"LHFCALC": True, "HFSCREEN": 0.2, "AEXX": 0.25, "LCHARG": False},
+        **{"LHFCALC": True, "ISYM": 3, "HFSCREEN": 0.2, "AEXX": 0.25, "LCHARG": False},
     },
 }
 ACCURATE: dict[Stage, dict[str, Tag]] = {
@@ -148,6 +148,33 @@ def test_an_attempt_of_a_first_stage_is_whole(tmp_path: Path) -> None:
     assert (kpoints.style.name, tuple(kpoints.kpts[0])) == ("Gamma", (4, 4, 3))
     assert attempt.written["inputs"].keys() == names - {"attempt.json"}
     assert write_attempt(campaign, campaign.member("K1/c2"), Stage.RELAX).folder.name == "a02"
+
+
+@pytest.mark.parametrize(
+    ("host", "preset", "words"),
+    [
+        ("Cs4PbBr7", "paper", "^no host 'Cs4PbBr7'.*'Cs4PbBr6'"),
+        ("folder/bad.cif", "paper", "^folder/bad.cif: cannot be read"),
+        ("Cs4PbBr6", "none.yaml", "^no preset file 'none.yaml'"),
+    ],
+)
+def test_what_a_new_campaign_lacks_is_named_as_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, preset: str, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "bad.cif").write_text("no crystal")
+    with pytest.raises(KalloyError, match=words):
+        new_campaign(tmp_path / "c", host, ["Cs=K:1"], cell="given", preset=preset, engine="vasp")
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_missing_policy_of_corrections_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    new_campaign(tmp_path / "c", "Cs4PbBr6", ["Cs=K:1"], cell="primitive", preset="laptop", engine=None)
+    spec = tmp_path / "c" / "kalloy.toml"
+    spec.write_text(spec.read_text().replace("[calculation]", '[calculation]\ncorrections = "none.yaml"'))
+    with pytest.raises(SpecError, match=r"no file .*none\.yaml"):
+        Campaign(tmp_path / "c")
 
 
 def test_written_structures_keep_every_digit(tmp_path: Path) -> None:

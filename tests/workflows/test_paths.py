@@ -127,15 +127,16 @@ def test_other_cells_are_refused(other: list[list[int]]) -> None:
 # -- files in the three ways ------------------------------------------------------------------
 
 
-def _campaign(folder: Path, bands: dict[str, Any], steps: str | None = None) -> Campaign:
+def _campaign(folder: Path, lines: dict[str, Any], steps: str | None = None, stage: str = "bands") -> Campaign:
     folder.mkdir()
-    settings = {"dated": "2026-01-01", "summary": "a test", "parent": "laptop", "kpoints": {"bands": bands}}
+    settings = {"dated": "2026-01-01", "summary": "a test", "parent": "laptop", "kpoints": {stage: lines}}
+    engine = "vasp" if stage == "hse" else "gpaw"
     (folder / "own.yaml").write_text(json.dumps(settings))
     steps = steps or '[[step]]\nstages = ["static"]\n[[step]]\nstages = ["bands"]\non = { host = true, lowest = 1 }\n'
     (folder / "kalloy.toml").write_text(
         '[host]\nstructure = "Cs4PbBr6"\ncell = "primitive"\n'
         '[[substitution]]\nreplace = "Cs"\nwith = "K"\ncount = [1]\n'
-        f'[calculation]\npreset = "own.yaml"\nengine = "gpaw"\n{steps}'
+        f'[calculation]\npreset = "own.yaml"\nengine = "{engine}"\n{steps}'
     )
     return Campaign(folder)
 
@@ -276,6 +277,21 @@ def test_whose_path_is_checked_at_once(tmp_path: Path) -> None:
     static = '[[step]]\nstages = ["static"]\npath_of = "host"\n'
     with pytest.raises(SpecError, match="step 1 has a path_of and no stage on a path"):
         _campaign(tmp_path / "b", {"line_points": 3}, static)
+
+
+@pytest.mark.parametrize("owner", ["", 'path_of = "K1/c2"\n'])
+@pytest.mark.parametrize("stage", ["bands", "hse"])
+def test_a_path_and_what_it_follows_from_are_not_one_step(tmp_path: Path, stage: str, owner: str) -> None:
+    """It is laid through a finished static structure, which no step of both would ever come to."""
+    lines = {"line_points": 3, "as": "zero-weight", "mesh": SCF} if stage == "hse" else {"line_points": 3}
+    together = f'[[step]]\nstages = ["static", "{stage}"]\n{owner}'
+    with pytest.raises(SpecError, match=f"step 1 asks for '{stage}' beside its parent 'static'.*a later"):
+        _campaign(tmp_path / "c", lines, together, stage=stage)
+    steps = (
+        f'[[step]]\nstages = ["static"]\n[[step]]\nstages = ["{stage}"]\non = {{ host = true, references = true }}\n'
+    )
+    with pytest.raises(SpecError, match="step 2 takes reference phases along a band path"):
+        _campaign(tmp_path / "d", lines, steps + owner, stage=stage)
 
 
 @pytest.mark.parametrize(

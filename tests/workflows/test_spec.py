@@ -70,7 +70,6 @@ def test_a_whole_spec(tmp_path: Path) -> None:
         ('stages = ["dos", "bands"]', 'stages = ["static", "dos"]', ["'static' twice"]),
         ('site = "big"', 'site = "small"', ["no table [site.small]"]),
         ("count = 3", "count = 3\nfraction = 0.5", ["exclude each other"]),
-        ('"relax", "static"', '"relax", "static", "bands"', ["beside its parent"]),
         ("lowest = 2", "lowest = -2", ["lowest"]),
         ('preset = "paper"', "", ["'calculation.preset' is missing"]),
         ("[host]", "[host", ["not valid TOML", "line 1"]),

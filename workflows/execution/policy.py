@@ -85,8 +85,17 @@ def parse_policy(over: dict[str, Any] | None, where: str = "corrections") -> Pol
 
 
 def _require_known(policy: Policy, where: str) -> None:
-    """Refuse handlers and errors that custodian does not have; it is asked only for what kalloy's own does not name."""
-    bundled: dict[str, Any] = _bundled()["handlers"]["vasp"]
+    """Refuse tags that VASP and handlers and errors that custodian does not have.
+
+    Both are asked only for what kalloy's own does not name.
+    """
+    whole = _bundled()
+    if more := sorted(policy.numerical_path - set(whole["numerical_path"])):
+        from kalloy.workflows.inputs.checks.vasp_tags import is_known, known_tags
+
+        if unknown := [tag for tag in more if not is_known(tag)]:
+            raise SpecError(f"VASP knows no tag {unknown[0]}", where=where, mend=nearest(unknown[0], known_tags()))
+    bundled: dict[str, Any] = whole["handlers"]["vasp"]
     for name, cures in (item for handlers in policy.handlers.values() for item in handlers.items()):
         new = set(cures) - set(bundled.get(name, {})) if isinstance(cures, dict) else set()
         if name in bundled and not new:

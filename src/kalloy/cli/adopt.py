@@ -52,8 +52,11 @@ def command(
 
     from kalloy.workflows.adoption.adopting import adopt_all
     from kalloy.workflows.campaign import Campaign
+    from kalloy.workflows.inputs.stage import Stage
     from kalloy.workflows.lock import driver_lock
 
+    if stage is not None:
+        Stage.parse(stage, "--stage")
     opened = Campaign(Path(campaign))
     with nullcontext() if dry_run else driver_lock(opened.root):
         outcomes = adopt_all(opened, folders, stage=stage, allowed=allow, strain=strain, link=link, dry_run=dry_run)

@@ -64,5 +64,9 @@ def command(
                 write_again(opened, selection, some)
     for standing in found:
         click.echo(f"{standing.label}: {standing.state}" + (f" ({standing.cause})" if standing.cause else ""))
-    click.echo(f"{len(found)} to try again" if dry_run else f"{len(found)} new attempts; start them: kalloy run")
+    if not found:
+        click.echo("nothing to try again")
+    else:
+        many = f"{len(found)} new attempt{'s' if len(found) != 1 else ''}"
+        click.echo(f"{len(found)} to try again" if dry_run else f"{many}; start with `kalloy run` or `kalloy submit`")
     return 0

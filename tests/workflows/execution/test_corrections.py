@@ -253,6 +253,11 @@ def test_a_missing_policy_is_named(tmp_path: Path) -> None:
         load_policy("mine.yaml", tmp_path)
 
 
+def test_a_tag_that_no_cure_can_touch_is_named() -> None:
+    with pytest.raises(SpecError, match=r"calculation.corrections: VASP knows no tag EDIF; did you mean 'EDIFF'"):
+        load_policy({"allow": ["EDIF"]}, Path())
+
+
 # -- the whole way ----------------------------------------------------------------------
 
 
