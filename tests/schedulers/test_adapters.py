@@ -190,7 +190,7 @@ def test_the_sites_of_the_docs_are_valid() -> None:
     sites = [
         t for block in re.findall(r"```toml\n(.*?)```", text, re.DOTALL) for t in [tomllib.loads(block)] if "site" in t
     ]
-    assert len(sites) == 2
+    assert len(sites) == 3
     for table in sites:
         for site in table["site"].values():
             assert SiteTable.model_validate(site).scheduler != "local"
