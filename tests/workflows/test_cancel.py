@@ -14,9 +14,10 @@ from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.files import read_json, write_json
 from kalloy.workflows.steps import select
 from kalloy.workflows.submission import cancel as cancelling
-from kalloy.workflows.submission.board import all_standings
+from kalloy.workflows.submission.board import ASKED, all_standings
 from kalloy.workflows.submission.driver import write_step
 from kalloy.workflows.submission.queue import Queue
+from kalloy.workflows.submission.repetition import repeat
 
 
 @pytest.fixture
@@ -52,3 +53,19 @@ def test_the_processes_of_another_machine_are_not_ours(written: Campaign, monkey
     assert bystander.poll() is None
     os.killpg(bystander.pid, 9)
     bystander.wait()
+
+
+def test_a_driver_that_sees_the_end_first_does_not_begin_anew(written: Campaign) -> None:
+    """`kalloy cancel` has ended the process and not written the end record yet."""
+    attempt = all_standings(written)[0].attempt
+    assert attempt
+    claim(attempt, tag="by hand")
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    owner = attempt.folder / CLAIM / "owner.json"
+    write_json(owner, {**read_json(owner), "pid": gone.pid, "group": gone.pid})
+    assert all_standings(written)[0].state is State.LOST
+    write_json(attempt.folder / ASKED, {"schema": 1, "asked": True})
+    found = all_standings(written)
+    assert (found[0].state, found[0].cause) == (State.CANCELLED, "cancelled while it ran")
+    assert repeat(written, select(written, 1), found) == []

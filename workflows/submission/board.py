@@ -108,9 +108,14 @@ def _ended(plain: Standing, end: dict[str, Any]) -> Standing:
         return replace(plain, state=state)
     known = [c.value for c in Cause]
     cause = Cause(end["cause_class"]) if end.get("cause_class") in known else None
-    if plain.attempt and (plain.attempt.folder / ASKED).is_file():  # it ended because it was told to
-        return replace(plain, state=State.CANCELLED, cause="cancelled while it ran")
-    return replace(plain, state=state, cause=end["cause"], cause_class=cause)
+    return _as_told(replace(plain, state=state, cause=end["cause"], cause_class=cause))
+
+
+def _as_told(standing: Standing) -> Standing:
+    """What failed or was lost after `kalloy cancel` ended because it was told to, whoever sees it first."""
+    if standing.attempt and (standing.attempt.folder / ASKED).is_file():
+        return replace(standing, state=State.CANCELLED, cause="cancelled while it ran", cause_class=None)
+    return standing
 
 
 def _claimed(plain: Standing, attempt: Attempt, owner: dict[str, Any], queue: Queue | None) -> Standing:
@@ -119,14 +124,16 @@ def _claimed(plain: Standing, attempt: Attempt, owner: dict[str, Any], queue: Qu
     if place is None:
         state = attempt.state
         cause = (end := attempt.end) and end["cause"]
-        return replace(plain, state=state, cause=cause or None, cause_class=Cause.LOST if state is State.LOST else None)
+        if state is State.LOST:
+            return _as_told(replace(plain, state=state, cause=cause or None, cause_class=Cause.LOST))
+        return replace(plain, state=state, cause=cause or None)
     plain = replace(plain, place=place)
     if place.ending:
         if end := attempt.end:  # it ended between the two looks
             return _ended(plain, end)
         word, why = place.ending["word"], place.ending.get("why")
         cause = f"its job ended ({word}{f', {why}' if why else ''}) without an end record"
-        return replace(plain, state=State.LOST, cause=cause, cause_class=cause_of_ending(place.ending))
+        return _as_told(replace(plain, state=State.LOST, cause=cause, cause_class=cause_of_ending(place.ending)))
     if place.job and place.job.phase is Phase.QUEUED:
         return replace(plain, state=State.QUEUED, cause=f"requeued: {_waiting(place)}")
     return replace(plain, state=State.RUNNING, cause=_doubt(place, queue))
