@@ -7,6 +7,8 @@ SCREEN ?= campaigns/cs4pbbr6-screen
 # Its wheel for the CPU alone (0.2 GB) is taken where the index has one; PIP_EXTRA_INDEX_URL can name PyTorch's own index.
 TORCH ?= torch==2.13.0
 BIN := $(VENV)/bin
+# setuptools warns of every editable installation; nothing else is hushed.
+INSTALL := PYTHONWARNINGS="ignore:Editable installation" $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Calculations run side by side, so each keeps to one thread.
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
@@ -41,29 +43,35 @@ bench: $(VENV)/engine.stamp $(VENV)/dev.stamp
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 $(VENV)/base.stamp: pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kalloy needs Python 3.11 or later")'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable .
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "kalloy needs Python 3.11 or later: make PYTHON=python3.12 …")'
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV) >/dev/null || \
+	  { echo "$(PYTHON) makes no virtual environment: install its venv (Debian: apt-get install python3-venv)"; exit 2; }
+	@echo "installing kalloy and its libraries into $(VENV), once: a minute or two"
+	@$(INSTALL) --upgrade pip
+	@$(INSTALL) --editable .
+	@touch $@
 
 # GPAW comes as source. It is built with g++ alone (no BLAS, no libxc: PBE is built in), and past pip's cache, which would
 # hand back a build made with another configuration.
 $(VENV)/engine.stamp: $(VENV)/base.stamp workflows/gpaw_engine/gpaw_siteconfig.py
 	@command -v g++ >/dev/null || { echo "kalloy-gpaw needs g++ to build GPAW: install it (Debian: apt-get install g++)"; exit 2; }
+	@$(BIN)/python -c 'import pathlib, sys, sysconfig; \
+	  sys.exit(not pathlib.Path(sysconfig.get_path("include"), "Python.h").is_file() and \
+	  "GPAW needs the headers of Python: install them (Debian: apt-get install python3-dev)")'
 	@echo "building GPAW, once: one to three minutes"
-	GPAW_CONFIG="$(CURDIR)/workflows/gpaw_engine/gpaw_siteconfig.py" $(BIN)/python -m pip install --quiet --no-cache-dir --editable '.[gpaw]'
-	touch $@
+	@GPAW_CONFIG="$(CURDIR)/workflows/gpaw_engine/gpaw_siteconfig.py" $(INSTALL) --no-cache-dir --editable '.[gpaw]'
+	@touch $@
 
 $(VENV)/chgnet.stamp: $(VENV)/base.stamp
 	@echo "installing PyTorch and CHGNet, once: a minute or so"
-	$(BIN)/python -m pip install --quiet '$(TORCH)'
-	$(BIN)/python -m pip install --quiet --editable '.[chgnet]'
-	touch $@
+	@$(INSTALL) '$(TORCH)'
+	@$(INSTALL) --editable '.[chgnet]'
+	@touch $@
 
 $(VENV)/dev.stamp: $(VENV)/base.stamp
-	$(BIN)/python -m pip install --quiet --group dev
-	touch $@
+	@echo "installing what tests and checks need, once"
+	@$(INSTALL) --group dev
+	@touch $@
 
 clean-venv:
 	rm -rf $(VENV)
