@@ -116,7 +116,7 @@ class Campaign:
         for content in self.space.contents:
             if any(content.counts):
                 found |= {c.label: _configuration_member(c) for c in self.space.configurations(content)}
-        for member in (*self.end_members, *self._references):
+        for member in (*self.end_members, *self.reference_members):
             found.setdefault(member.label, member)
         return found
 
@@ -135,7 +135,8 @@ class Campaign:
         return [replace(_configuration_member(c), kind=Kind.REFERENCE) for c in found]
 
     @cached_property
-    def _references(self) -> list[Member]:
+    def reference_members(self) -> list[Member]:
+        """The phases of ``[references]``."""
         return [self._reference(name, phase) for name, phase in self.spec.references.items()]
 
     def _reference(self, name: str, phase: ReferencePhase) -> Member:

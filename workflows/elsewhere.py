@@ -218,11 +218,16 @@ class Elsewhere:
         )
 
 
+def ssh_program() -> list[str]:
+    """How ssh is started."""
+    return shlex.split(os.environ.get(SSH, "ssh"))
+
+
 def _ssh() -> list[str]:
     """ssh without questions, one connection for all calls of a minute."""
     folder = Path(tempfile.gettempdir()) / f"kalloy-ssh-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
-    words = shlex.split(os.environ.get(SSH, "ssh"))
+    words = ssh_program()
     if folder.stat().st_uid != os.getuid() or folder.is_symlink():  # somebody else's: no socket of ours goes there
         return [*words, "-o", "BatchMode=yes"]
     share = ("ControlMaster=auto", f"ControlPath={folder}/%C", "ControlPersist=60")

@@ -129,8 +129,8 @@ def user_sites_file() -> Path:
     return Path(os.environ.get("XDG_CONFIG_HOME", Path.home() / ".config")) / "kalloy" / "sites.toml"
 
 
-def with_user_sites(raw: Any) -> Any:
-    """A kalloy.toml's content, the tables of the user's own machines added where it has none of that name.
+def user_sites() -> dict[str, Any]:
+    """The tables of the user's own machines by name, as they are written; empty without a sites.toml.
 
     Raises
     ------
@@ -138,16 +138,32 @@ def with_user_sites(raw: Any) -> Any:
         Where sites.toml is no TOML, or holds anything but ``[site.NAME]``.
     """
     path = user_sites_file()
-    if not isinstance(raw, dict) or not path.is_file():
-        return raw
+    if not path.is_file():
+        return {}
     try:
         sites = tomllib.loads(read_user_text(path))
     except tomllib.TOMLDecodeError as error:
         raise SpecError(f"not valid TOML: {error}", where=str(path)) from None
     if wrong := [key for key in sites if key != "site"]:
         raise SpecError(f"unknown key '{wrong[0]}'", where=str(path), mend="write tables [site.NAME]")
+    found = sites.get("site", {})
+    if not isinstance(found, dict) or not all(isinstance(table, dict) for table in found.values()):
+        raise SpecError("'site' is no table of machines", where=str(path), mend="write tables [site.NAME]")
+    return found
+
+
+def with_user_sites(raw: Any) -> Any:
+    """A kalloy.toml's content, the table of the user's own machine that it uses added where it has none of that name.
+
+    Raises
+    ------
+    SpecError
+        As `user_sites`.
+    """
+    if not isinstance(raw, dict):
+        return raw
+    known = user_sites()
     used = raw.get("calculation", {}).get("site") if isinstance(raw.get("calculation"), dict) else None
-    known = sites.get("site", {})
     if used in known and used not in raw.get("site", {}):
         return {**raw, "site": {**raw.get("site", {}), used: known[used]}}
     return raw

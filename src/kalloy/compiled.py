@@ -35,6 +35,16 @@ def library(package: str, name: str, *, may_compile: bool = True) -> CDLL | None
         return None
 
 
+def compiler() -> str | None:
+    """The C compiler that would be used; None where there is none."""
+    return next((found for name in COMPILERS if (found := shutil.which(name))), None)
+
+
+def is_compiled(package: str, name: str) -> bool:
+    """Whether the compiled form of ``name.c`` lies in the user's cache; makes nothing."""
+    return (cache_folder() / f"{name}-{_key(package, name)}.so").is_file()
+
+
 @cache
 def _loaded(path: Path) -> CDLL:
     return CDLL(str(path))
@@ -42,7 +52,7 @@ def _loaded(path: Path) -> CDLL:
 
 def _path(package: str, name: str) -> Path:
     """Where what is made of this source on this kind of machine is kept; OSError where nothing can be."""
-    return _cache_folder() / f"{name}-{_key(package, name)}.so"
+    return _made_cache_folder() / f"{name}-{_key(package, name)}.so"
 
 
 @cache
@@ -56,9 +66,14 @@ def _source(package: str, name: str) -> str:
     return (files(package) / f"{name}.c").read_text(encoding="utf-8")
 
 
-def _cache_folder() -> Path:
-    """The user's own folder for what can be made again; OSError where it belongs to someone else."""
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kalloy"
+def cache_folder() -> Path:
+    """The user's own folder for what can be made again, whether it is there or not."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kalloy"
+
+
+def _made_cache_folder() -> Path:
+    """The same, made; OSError where it belongs to someone else."""
+    folder = cache_folder()
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if folder.stat().st_uid != os.getuid():
         raise OSError(f"{folder} belongs to someone else")
@@ -67,12 +82,12 @@ def _cache_folder() -> Path:
 
 def _compile(path: Path, source: str) -> None:
     """Compile into a file that takes its name when it is whole; OSError or SubprocessError where it fails."""
-    compiler = next((found for name in COMPILERS if (found := shutil.which(name))), None)
-    if compiler is None:
+    program = compiler()
+    if program is None:
         raise OSError("no C compiler")
     with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
         code, made = Path(scratch) / "source.c", Path(scratch) / path.name
         code.write_text(source, encoding="utf-8")
-        command = [compiler, "-x", "c", "-O3", "-std=c99", "-fPIC", "-shared", "-o", str(made), str(code)]
+        command = [program, "-x", "c", "-O3", "-std=c99", "-fPIC", "-shared", "-o", str(made), str(code)]
         subprocess.run(command, check=True, capture_output=True, timeout=120)
         made.replace(path)

@@ -109,6 +109,21 @@ def _require_known(policy: Policy, where: str) -> None:
             raise SpecError(f"{name} knows no error '{unknown[0]}'", where=where, mend=nearest(unknown[0], known))
 
 
+def unknown_to_custodian() -> list[str]:
+    """What kalloy's own policy names and the installed custodian has not: ``VaspErrorHandler.brmix``."""
+    from custodian.vasp import handlers as custodian
+
+    missing = []
+    for name, cures in _bundled()["handlers"]["vasp"].items():
+        handler = getattr(custodian, name, None)
+        known = set(getattr(handler, "error_msgs", {}))
+        if handler is None:
+            missing.append(name)
+        elif isinstance(cures, dict):
+            missing += [f"{name}.{error}" for error in cures if error not in known]
+    return missing
+
+
 def _bundled() -> dict[str, Any]:
     text = files(__package__).joinpath(FILE).read_text(encoding="utf-8")
     bundled: dict[str, Any] = yaml.safe_load(text)

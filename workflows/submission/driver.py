@@ -133,14 +133,15 @@ def submit_once(campaign: Campaign, watcher: Watcher, *, at_once: int | None = N
 def require_engine(campaign: Campaign) -> None:
     """Refuse a campaign whose engine cannot start: no program on this machine, or for VASP no POTCARs.
 
-    On a cluster the program is looked for by the job, where it runs.
+    On a cluster the program is looked for by the job, where it runs, and so is one that modules or setup lines bring.
 
     Raises
     ------
     InputError
         With the mend; nothing has been written.
     """
-    if campaign.spec.machine.scheduler == "local":
+    machine = campaign.spec.machine
+    if machine.scheduler == "local" and not (machine.modules or machine.setup):
         engine = campaign.spec.calculation.engine
         for program in dict.fromkeys(stage.program(engine) for stage in campaign.spec.stages):
             engine_command(campaign.commands[program])

@@ -49,7 +49,14 @@ def job_script(campaign: Campaign, folder: Path, size: int, needs: Needs) -> str
     manifest = str(folder.absolute() / "manifest.json")
     command = f"{shlex.quote(sys.executable)} -m kalloy"
     if site.scheduler == "local":
-        variables = {"tag": folder.name, "manifest": manifest, "kalloy": Shell(command), "threads": 1}
+        variables = {
+            "tag": folder.name,
+            "manifest": manifest,
+            "kalloy": Shell(command),
+            "threads": 1,
+            "modules": list(site.modules),
+            "setup": [Shell(line) for line in site.setup],
+        }
         return render("local.sh.j2", campaign.root, variables)
     if site.script:
         return _around(campaign.root / site.script, manifest, command, INDEX[site.scheduler])

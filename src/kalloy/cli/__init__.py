@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from importlib import import_module
 
 import click
+from click.shell_completion import CompletionItem
 
 from kalloy.errors import KalloyError, nearest
 
@@ -32,6 +34,8 @@ VERBS = {
     "adopt": "Take calculations made by hand into a campaign.",
     "export": "Results for others: an archive to publish, structures and tables.",
     "parse": "Read any VASP folder: gap, character, energy, convergence.",
+    "doctor": "What is installed, configured and reachable; each failure with its mend.",
+    "completion": "Make the shell complete verbs, options, hosts, presets and members.",
 }
 
 
@@ -54,10 +58,16 @@ class Verbs(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, with the nearest verb named for a misspelt one."""
-        if args and args[0] not in VERBS and not args[0].startswith("-"):
+        if args and args[0] not in VERBS and not args[0].startswith("-") and not ctx.resilient_parsing:
             ctx.fail(f"no command '{args[0]}'; {nearest(args[0], list(VERBS))}")
         ctx.meta["kalloy.words"] = list(args)
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The verbs with what they do, without importing any; options after a dash."""
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        return [CompletionItem(verb, help=words) for verb, words in VERBS.items() if verb.startswith(incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the table of verbs without importing any."""
@@ -86,6 +96,9 @@ def cli(debug: bool) -> None:
 
 def main() -> None:
     """Run the command line; an expected error is one sentence on stderr and its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() not in ("utf-8", "utf8"):
+            stream.reconfigure(errors="replace")  # a question mark for Γ rather than no table at all
     words = [word for word in sys.argv[1:] if word != "--debug"]  # wherever it is typed
     debug = len(words) < len(sys.argv) - 1
     try:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kalloy.cli import completing
 from kalloy.cli.output import dry_run_option, emit_json, emit_table, json_option
 
 if TYPE_CHECKING:
@@ -16,7 +17,12 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--campaign", default=".", type=click.Path(file_okay=False), help="Which one; this folder unless named.")
-@click.option("--stage", metavar="STAGE", help="Which stage they are; guessed from their settings unless named.")
+@click.option(
+    "--stage",
+    metavar="STAGE",
+    shell_complete=completing.stages,
+    help="Which stage they are; guessed from their settings unless named.",
+)
 @click.option("--allow", multiple=True, metavar="TAG", help="Take it in although this setting differs. Repeatable.")
 @click.option(
     "--strain",

@@ -6,18 +6,25 @@ from pathlib import Path
 
 import click
 
+from kalloy.cli import completing
 from kalloy.cli.output import cell_option, dry_run_option, replace_option
 
 
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
-@click.option("--host", required=True, help="A bundled name or a CIF, POSCAR or other structure file.")
+@click.option(
+    "--host",
+    required=True,
+    shell_complete=completing.hosts,
+    help="A bundled name or a CIF, POSCAR or other structure file.",
+)
 @replace_option
 @cell_option
 @click.option(
     "--preset",
     default="laptop",
     show_default=True,
+    shell_complete=completing.presets,
     help="smoke, laptop, paper, paper-gamma, accurate or a .yaml file.",
 )
 @click.option("--engine", type=click.Choice(["gpaw", "vasp"]), help="What computes; the preset's own unless stated.")

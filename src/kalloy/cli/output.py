@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from kalloy.cli import completing
+
 if TYPE_CHECKING:
     from kalloy.workflows.campaign import Campaign
 
@@ -84,7 +86,7 @@ allow_option = click.option(
     help="Compare although this setting differs; figures then carry it as a doubt. Repeatable.",
 )
 dry_run_option = click.option("--dry-run", is_flag=True, help="Say what would be done and write nothing.")
-host_argument = click.argument("host")
+host_argument = click.argument("host", shell_complete=completing.hosts)
 replace_option = click.option(
     "--replace",
     "replacements",
@@ -97,6 +99,7 @@ cell_option = click.option(
     default="given",
     show_default=True,
     metavar="CELL",
+    shell_complete=completing.cells,
     help='given | primitive | conventional | "2 1 1" | nine integers.',
 )
 campaign_argument = click.argument("campaign", default=".", type=click.Path(file_okay=False))
@@ -107,7 +110,12 @@ max_jobs_option = click.option(
     help="Jobs in a queueing system at a time, instead of what the site says.",
 )
 members_option = click.option(
-    "--member", "members", multiple=True, metavar="LABEL", help="Only this member, such as K03/c12. Repeatable."
+    "--member",
+    "members",
+    multiple=True,
+    metavar="LABEL",
+    shell_complete=completing.members,
+    help="Only this member, such as K03/c12. Repeatable.",
 )
 
 

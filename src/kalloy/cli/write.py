@@ -6,13 +6,20 @@ from pathlib import Path
 
 import click
 
+from kalloy.cli import completing
 from kalloy.cli.output import Writing, campaign_argument, dry_run_option, emit_json, emit_table, json_option
 
 
 @click.command()
 @campaign_argument
 @click.option("--finish", type=click.Path(path_type=Path), help="Complete one written attempt from its done parents.")
-@click.option("--diff", "other", metavar="PRESET", help="Show what differs from another preset, and write nothing.")
+@click.option(
+    "--diff",
+    "other",
+    metavar="PRESET",
+    shell_complete=completing.presets,
+    help="Show what differs from another preset, and write nothing.",
+)
 @dry_run_option
 @json_option
 def command(campaign: str, finish: Path | None, other: str | None, dry_run: bool, as_json: bool) -> None:

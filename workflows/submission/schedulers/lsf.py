@@ -39,7 +39,10 @@ class Lsf:
 
     name = "lsf"
     prefix = "#BSUB"
-    unproved = ("submission", "arrays", "limits", "cancelling")
+    unproved: tuple[str, ...] = ("submission", "arrays", "limits", "cancelling")
+    programs = ("bsub", "bjobs", "bkill", "bparams")
+    version = ("bsub", "-V")
+    proved_with: str | None = None
     can_chain = False
 
     def limits(self) -> Limits:
@@ -47,11 +50,18 @@ class Lsf:
         found = re.search(r"MAX_JOB_ARRAY_SIZE\s*=\s*(\d+)", call(["bparams", "-a"]).out)
         return Limits(int(found[1]) if found else 1000, _GRACE)
 
-    def submit(self, order: Order) -> Answer:
-        """Bsub reads the script on its input: only then does it see ``#BSUB``. ``-rn``: never run again by itself."""
+    def words(self, order: Order) -> list[str]:
+        """``-rn``: never run again by itself."""
         name = f"{order.tag}[1-{order.size}]" if order.size > 1 else order.tag
-        words = ["bsub", "-J", name, "-rn", "-cwd", str(order.script.parent), "-o", "/dev/null"]
-        return read_submission(call(words, stdin=order.script))
+        return ["bsub", "-J", name, "-rn", "-cwd", str(order.script.parent), "-o", "/dev/null"]
+
+    def submit(self, order: Order) -> Answer:
+        """Bsub reads the script on its input: only then does it see ``#BSUB``."""
+        return read_submission(call(self.words(order), stdin=order.script))
+
+    def rehearse(self, order: Order) -> Answer | None:
+        """Nothing that is proved."""
+        return None
 
     def poll(self, tags: Collection[str]) -> list[Job] | Unknown:
         """One bjobs of all the user's jobs, ended ones as long as LSF remembers them."""

@@ -39,7 +39,10 @@ class _Pbs:
 
     name: str
     prefix = "#PBS"
-    unproved: tuple[str, ...] = ("submission", "arrays", "limits", "cancelling", "the end of jobs")
+    unproved: tuple[str, ...] = ("submission", "arrays", "limits", "cancelling", "how a job ended")
+    programs = ("qsub", "qstat", "qdel", "qmgr")
+    version = ("qstat", "--version")
+    proved_with: str | None = None
     can_chain = False
     array_flag: str
     listing: tuple[str, ...]
@@ -50,11 +53,18 @@ class _Pbs:
         found = re.search(r"max_(?:job_)?array_size\s*=\s*(\d+)", said.out)
         return Limits(int(found[1]) if found else 1000, _GRACE)
 
-    def submit(self, order: Order) -> Answer:
+    def words(self, order: Order) -> list[str]:
         """A single job is not to be rerun; an array of OpenPBS always may be, and enters its own attempts again."""
         words = ["qsub", "-N", order.tag, "-j", "oe", "-o", str(order.script.parent) + "/", "-S", "/bin/bash"]
-        words += [self.array_flag, f"0-{order.size - 1}"] if order.size > 1 else ["-r", "n"]
-        return read_submission(call([*words, str(order.script)]))
+        return words + ([self.array_flag, f"0-{order.size - 1}"] if order.size > 1 else ["-r", "n"])
+
+    def submit(self, order: Order) -> Answer:
+        """One qsub."""
+        return read_submission(call([*self.words(order), str(order.script)]))
+
+    def rehearse(self, order: Order) -> Answer | None:
+        """Nothing that is proved."""
+        return None
 
     def poll(self, tags: Collection[str]) -> list[Job] | Unknown:
         """One qstat of everything; the names are picked out here."""
@@ -92,6 +102,7 @@ class Torque(_Pbs):
     """Torque: ``-t``, finished jobs stay for ``keep_completed``."""
 
     name = "torque"
+    unproved = (*_Pbs.unproved, "its own listing")
     array_flag = "-t"
     listing = ("-f", "-t")
 

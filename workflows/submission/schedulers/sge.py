@@ -39,6 +39,9 @@ class GridEngine:
     name = "sge"
     prefix = "#$"
     unproved: tuple[str, ...] = ("a limit of the number of jobs (max_u_jobs)",)
+    programs = ("qsub", "qstat", "qacct", "qdel", "qconf")
+    version = ("qstat", "-help")
+    proved_with: str | None = "8.1.9"
     can_chain = True
 
     def limits(self) -> Limits:
@@ -47,32 +50,27 @@ class GridEngine:
         found = re.search(r"^max_aj_tasks\s+(\d+)", said.out, re.MULTILINE)
         return Limits(int(found[1]) or 75000 if found else 1000, _GRACE)
 
-    def submit(self, order: Order) -> Answer:
+    def words(self, order: Order) -> list[str]:
         """``-r n``: a node's failure is answered by a new attempt."""
         folder = str(order.script.parent)
-        words = [
-            "qsub",
-            "-terse",
-            "-N",
-            order.tag,
-            "-r",
-            "n",
-            "-S",
-            "/bin/bash",
-            "-wd",
-            folder,
-            "-j",
-            "y",
-            "-o",
-            folder,
-        ]
+        words = ["qsub", "-terse", "-N", order.tag, "-r", "n", "-S", "/bin/bash"]
+        words += ["-wd", folder, "-j", "y", "-o", folder]
         if order.size > 1:
             words += ["-t", f"1-{order.size}"]
         if order.after:
             words += ["-hold_jid_ad", order.after]
         if (order.seconds or 0) > 1200:
             words += ["-notify"]
-        return read_submission(call([*words, str(order.script)]))
+        return words
+
+    def submit(self, order: Order) -> Answer:
+        """One qsub."""
+        return read_submission(call([*self.words(order), str(order.script)]))
+
+    def rehearse(self, order: Order) -> Answer | None:
+        """``-w v``: options, queue and resources are looked at, and nothing is submitted."""
+        said = call([*self.words(order), "-w", "v", str(order.script)])
+        return Accepted(said.unknown.words) if said.code == 0 else read_submission(said)
 
     def poll(self, tags: Collection[str]) -> list[Job] | Unknown:
         """One qstat of the user's jobs, tasks one by one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from datetime import datetime, timedelta
 
 from kalloy.workflows.execution.causes import Cause
 from kalloy.workflows.submission.schedulers.calling import Said, call
@@ -43,6 +44,8 @@ NO = re.compile(
 LIMIT = re.compile(r"submit job limit|job submit limit|MaxSubmitJob|MaxJobCount|unable to accept job", re.IGNORECASE)
 _LAG = 20.0
 """Seconds by which sacct may be behind (measured)."""
+_MEMORY = timedelta(days=90)
+"""How far back jobs are looked for."""
 _ELEMENT = re.compile(r"(\d+)(?:_(\d+))?\Z")
 
 
@@ -52,6 +55,9 @@ class Slurm:
     name = "slurm"
     prefix = "#SBATCH"
     unproved: tuple[str, ...] = ()
+    programs = ("sbatch", "squeue", "sacct", "scancel", "scontrol")
+    version = ("sbatch", "--version")
+    proved_with: str | None = "22.05"
     can_chain = True
 
     def __init__(self) -> None:
@@ -76,7 +82,7 @@ class Slurm:
     def _accounts(self) -> bool:
         return not self._config.get("AccountingStorageType", "").endswith("none")
 
-    def submit(self, order: Order) -> Answer:
+    def words(self, order: Order) -> list[str]:
         """``--no-requeue``: a node's failure is answered by a new attempt, not by the same job id again."""
         folder = str(order.script.parent).replace("%", "%%")
         words = ["sbatch", "--parsable", f"--job-name={order.tag}", "--no-requeue", f"--chdir={order.script.parent}"]
@@ -89,7 +95,16 @@ class Slurm:
             words += [f"--dependency=aftercorr:{order.after}"]
         if (order.seconds or 0) > 1200:
             words += ["--signal=B:USR1@120"]
-        return read_submission(call([*words, str(order.script)]))
+        return words
+
+    def submit(self, order: Order) -> Answer:
+        """One sbatch."""
+        return read_submission(call([*self.words(order), str(order.script)]))
+
+    def rehearse(self, order: Order) -> Answer | None:
+        """``--test-only``: options, partition and size are looked at, and nothing is submitted."""
+        said = call([*self.words(order), "--test-only", str(order.script)])
+        return Accepted(said.unknown.words) if said.code == 0 else read_submission(said)
 
     def poll(self, tags: Collection[str]) -> list[Job] | Unknown:
         """One squeue; an unknown name gives an empty answer with code 0, an unknown id would fail the whole listing."""
@@ -105,7 +120,9 @@ class Slurm:
         if not tags:
             return []
         names = f"--name={','.join(tags)}"
-        said = call(["sacct", "-n", "-P", "-X", "-S", "now-90days", names, "-o", "JobID,JobName,State,ExitCode"])
+        # A date: older SLURMs cannot read "now-90days".
+        since = (datetime.now() - _MEMORY).date().isoformat()
+        said = call(["sacct", "-n", "-P", "-X", "-S", since, names, "-o", "JobID,JobName,State,ExitCode"])
         return read_jobs(said.out) if said.code == 0 else said.unknown
 
     def cancel(self, jobs: Sequence[Job]) -> Unknown | None:

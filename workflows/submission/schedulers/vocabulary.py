@@ -104,14 +104,26 @@ class Scheduler(Protocol):
     """Of an option's line in a job script: ``#SBATCH``."""
     unproved: tuple[str, ...]
     """What neither a real scheduler nor a recording has shown to work."""
+    programs: tuple[str, ...]
+    """What it calls."""
+    version: tuple[str, ...]
+    """Words that make it say its version, and nothing else."""
+    proved_with: str | None
+    """The version that our tests run; None where there is none."""
     can_chain: bool
     """Whether elements of one array can wait for those of another (`Order.after`)."""
 
     def limits(self) -> Limits:
         """As the scheduler states them; careful ones where it does not."""
 
+    def words(self, order: Order) -> list[str]:
+        """How an order is submitted, without its script."""
+
     def submit(self, order: Order) -> Answer:
         """Submit a job or an array under its tag."""
+
+    def rehearse(self, order: Order) -> Answer | None:
+        """What it would say to an order, of which nothing is submitted; None where no real one has shown how."""
 
     def poll(self, tags: Collection[str]) -> list[Job] | Unknown:
         """Every job of these names in the queue, in all states: one question for all."""
