@@ -123,7 +123,7 @@ def test_fish(environment: dict[str, str], campaign: Path) -> None:
         (["completion", ""], list(SHELLS)),
         (["doctor", "--j"], ["--json"]),
         (["--v"], ["--version"]),
-        (["nonsense", "--"], []),
+        (["nonsense", "--"], ["--version", "--debug", "--help"]),  # a wrong verb is no reason for an error at a tab
     ],
 )
 def test_what_is_offered(words: list[str], expected: list[str], kalloy: str, environment: dict[str, str]) -> None:
