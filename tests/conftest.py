@@ -74,4 +74,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if importlib.util.find_spec(package) is None:
             for item in items:
                 if item.get_closest_marker(marker):
-                    item.add_marker(pytest.mark.skip(reason=f"needs {package}: pip install 'kalloy[{extra}]'"))
+                    item.add_marker(pytest.mark.skip(reason=f"needs {package}: pip install '.[{extra}]'"))

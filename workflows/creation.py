@@ -57,6 +57,10 @@ def new_campaign(
     """
     if (folder / SPEC_FILE).exists():
         raise InputError(f"'{folder}' holds a campaign already", mend="name another folder, or go on with `kalloy run`")
+    if not replacements:
+        raise InputError(
+            "nothing is substituted", mend="say what: --replace Cs=K:1, or --replace Cs=K for all contents"
+        )
     copied: dict[str, str] = {}
     structure = host if host in bundled_hosts() else _copied(Path(host), copied)
     # Refused under the names that were typed, not under those of the copies below.

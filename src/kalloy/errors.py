@@ -82,6 +82,12 @@ class LockedError(KalloyError):
     exit_code = 4
 
 
+def how_to_install(extra: str) -> str:
+    """The command that adds an extra: from kalloy's own source, for its name at a package index may be anybody's."""
+    command = "CC=g++ pip install --no-cache-dir" if extra == "gpaw" else "pip install"
+    return f"in kalloy's source folder: {command} '.[{extra}]'"
+
+
 def nearest(word: str, known: list[str] | tuple[str, ...]) -> str:
     """A phrase that names the known word closest to a misspelt one.
 

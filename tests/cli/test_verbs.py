@@ -72,6 +72,7 @@ BAD = {
         ["new", "c", "--host", "Cs4PbBr6", "--replace", "Cs=K:1", "--preset", "papper"],
         "did you mean 'paper'?",
     ),
+    "no replacement": (["new", "c", "--host", "Cs4PbBr6"], "nothing is substituted; say what: --replace Cs=K:1"),
     "verb": (["statsu"], "did you mean 'status'?"),
     "campaign": (["run", "nowhere"], "no kalloy.toml"),
     "key": (["run", "misspelt"], "did you mean 'structure'?"),

@@ -35,7 +35,7 @@ def test_a_free_engine_that_is_not_installed(tmp_path: Path, monkeypatch: pytest
     needed, spare = free_engine(["Cs"], needed=True), free_engine(["Cs"], needed=False)
     assert (needed.mark, spare.mark) == (Mark.FAILURE, Mark.WARNING)
     assert "GPAW is not installed" in needed.words
-    assert needed.mend == "CC=g++ pip install --no-cache-dir 'kalloy[gpaw]'"
+    assert needed.mend == "in kalloy's source folder: CC=g++ pip install --no-cache-dir '.[gpaw]'"
 
 
 def test_a_free_engine_that_kills_its_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

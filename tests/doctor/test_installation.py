@@ -66,7 +66,7 @@ def test_an_extra_may_be_missing_but_not_half_there() -> None:
     assert [f.mark for f in (none, half, old, whole)] == [Mark.OK, Mark.WARNING, Mark.WARNING, Mark.OK]
     assert "gpaw-data is not installed" in half.words
     assert "gpaw 25.1 is not >=26.7" in old.words
-    assert half.mend == "CC=g++ pip install --no-cache-dir 'kalloy[gpaw]'"
+    assert half.mend == "in kalloy's source folder: CC=g++ pip install --no-cache-dir '.[gpaw]'"
 
 
 def test_every_extra_of_the_package_is_looked_at() -> None:

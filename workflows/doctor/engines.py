@@ -12,11 +12,12 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from kalloy.errors import how_to_install
 from kalloy.workflows.doctor.finding import Finding, failure, missing, ok, warning
 from kalloy.workflows.inputs.stage import Program
 from kalloy.workflows.spec_sites import SiteTable
 
-GPAW_MEND = "CC=g++ pip install --no-cache-dir 'kalloy[gpaw]'"
+GPAW_MEND = how_to_install("gpaw")
 PATIENCE = 60.0
 """Seconds for what is asked of another process."""
 

@@ -11,12 +11,12 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from kalloy.compiled import compiler, is_compiled
+from kalloy.errors import how_to_install
 from kalloy.workflows.doctor.finding import Finding, failure, ok, warning
 
 Installed = Callable[[str], str | None]
 """The version of a distribution; None where it is not installed."""
 EXTRAS = {"gpaw": "the free engine", "h5": "reading vaspout.h5", "chgnet": "the prescreen's model"}
-INSTALLING = {"gpaw": "CC=g++ pip install --no-cache-dir 'kalloy[gpaw]'"}
 MODULES = ("numpy", "scipy", "spglib", "pymatgen.core", "ase", "seekpath", "custodian", "matplotlib", "pydantic")
 """What is imported to see whether it can be: all with compiled parts, and what kalloy cannot do a thing without."""
 KERNELS = (("kalloy.structures", "kernel"), ("kalloy.parsers", "scanner"))
@@ -58,7 +58,9 @@ def libraries(asked: Iterable[Requirement], installed: Installed) -> Iterator[Fi
     asked = list(asked)
     wrong = [words for r in asked if (words := out_of_bounds(r, installed(r.name)))]
     for words in wrong:
-        yield failure("libraries", words, "pip install --upgrade kalloy, in an environment of its own")
+        yield failure(
+            "libraries", words, "give kalloy an environment of its own, and install it there anew: python3 -m venv"
+        )
     if not wrong:
         custodian = installed("custodian")
         yield ok("libraries", f"{len(asked)} as asked, custodian {custodian} among them")
@@ -68,7 +70,7 @@ def extra_libraries(extra: str, purpose: str, asked: Iterable[Requirement], inst
     """An extra may be missing; it must not be half there."""
     asked = list(asked)
     there = {r.name: found for r in asked if (found := installed(r.name))}
-    install = INSTALLING.get(extra, f"pip install 'kalloy[{extra}]'")
+    install = how_to_install(extra)
     subject = f"extra {extra}"
     if not there:
         return ok(subject, f"not installed: {purpose} ({install})")

@@ -8,7 +8,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from kalloy.errors import EngineMissingError, SpecError
+from kalloy.errors import EngineMissingError, SpecError, how_to_install
 
 
 def engine_command(text: str) -> list[str]:
@@ -42,5 +42,5 @@ def _has_gpaw() -> bool:
 
 def _mend(program: str) -> str:
     if program == "kalloy-gpaw":
-        return "install it with: CC=g++ pip install --no-cache-dir 'kalloy[gpaw]'"
+        return f"install it {how_to_install('gpaw')}"
     return 'name the command in kalloy.toml: [site.NAME] commands = { std = "srun vasp_std" }'

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from kalloy.errors import EngineMissingError, KalloyError
+from kalloy.errors import EngineMissingError, KalloyError, how_to_install
 
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 
@@ -55,7 +55,7 @@ def _require_gpaw() -> None:
     except ImportError as error:
         raise EngineMissingError(
             f"kalloy-gpaw needs GPAW, which is not installed here ({error})",
-            mend="install it with: CC=g++ pip install --no-cache-dir 'kalloy[gpaw]'",
+            mend=f"install it {how_to_install('gpaw')}",
         ) from error
 
 

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from kalloy.errors import InputError, nearest
+from kalloy.errors import InputError, how_to_install, nearest
 
 DEFAULT = "0.3.0"
 """The weights that are used unless ``options = { weights = "r2scan" }`` names others of the package."""
@@ -35,7 +35,7 @@ def provenance(weights: str = DEFAULT) -> tuple[str, list[Path]]:
     if package is None or package.origin is None or find_spec("torch") is None:
         raise InputError(
             "CHGNet is not installed",
-            mend="pip install 'kalloy[chgnet]', or name another ASE calculator in [prescreen]",
+            mend=f"install it {how_to_install('chgnet')}; or name another ASE calculator in [prescreen]",
         )
     pretrained = Path(package.origin).parent / "pretrained"
     files = sorted((pretrained / weights).glob("*.pth.tar"))

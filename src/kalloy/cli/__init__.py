@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from importlib import import_module
 
@@ -94,6 +95,11 @@ def cli(debug: bool) -> None:
     """
 
 
+def _bare() -> list[str]:
+    """The words that nothing at all stands for; a shell that asks for completions types nothing either."""
+    return [] if "_KALLOY_COMPLETE" in os.environ else ["--help"]
+
+
 def main() -> None:
     """Run the command line; an expected error is one sentence on stderr and its exit code."""
     for stream in (sys.stdout, sys.stderr):
@@ -102,7 +108,7 @@ def main() -> None:
     words = [word for word in sys.argv[1:] if word != "--debug"]  # wherever it is typed
     debug = len(words) < len(sys.argv) - 1
     try:
-        code = cli.main(words, prog_name="kalloy", standalone_mode=False)
+        code = cli.main(words or _bare(), prog_name="kalloy", standalone_mode=False)
     except click.ClickException as error:
         context = error.ctx if isinstance(error, click.UsageError) else None
         verb = f" {context.info_name}" if context and context.parent else ""

@@ -15,7 +15,7 @@ VARIABLE = "_KALLOY_COMPLETE"
 
 
 @click.command()
-@click.argument("shell", type=click.Choice(list(SHELLS)))
+@click.argument("shell", type=click.Choice(list(SHELLS)), metavar="SHELL")
 def command(shell: str) -> None:
     """Print what makes SHELL complete verbs, options, bundled hosts, presets, stages, states and a campaign's members.
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from kalloy.cli.output import campaign_argument, dry_run_option
+from kalloy.errors import AgreementError
+
+if TYPE_CHECKING:
+    from kalloy.workflows.campaign import Campaign
 
 FORMS = {
     "archive": "campaign.tar.gz",
@@ -40,9 +45,24 @@ def command(campaign: str, output: Path, forms: tuple[str, ...], best: int, dry_
     if dry_run:
         click.echo("".join(f"{output}/{FORMS[form]}\n" for form in wanted), nl=False)
         return
+    if set(wanted) - {"archive"}:
+        _require_ranking(opened)  # refused before anything is written
     output.mkdir(parents=True, exist_ok=True)
     for form in wanted:
         click.echo(f"{output}/{FORMS[form]}: {_write(opened, form, output, best)}")
+
+
+def _require_ranking(campaign: Campaign) -> None:
+    from kalloy.workflows.index import Index
+    from kalloy.workflows.screening.ranking import rank
+
+    index = Index(campaign)
+    index.collect()
+    try:
+        rank(campaign, index.results())
+    except AgreementError as error:
+        mend = f"{error.mend}; `--as archive` needs no energy" if error.mend else "`--as archive` needs no energy"
+        raise AgreementError(error.what, where=error.where, mend=mend) from None
 
 
 def _write(campaign: object, form: str, output: Path, best: int) -> str:

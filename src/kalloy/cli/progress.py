@@ -73,6 +73,7 @@ class Progress:
         if self._stopped == signal.SIGINT:
             raise KeyboardInterrupt
         if self._stopped:
+            click.echo("kalloy: stopped; type the same command again to go on", err=True)
             sys.exit(128 + self._stopped)
 
     def selected(self, selection: Selection) -> None:

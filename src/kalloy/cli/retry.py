@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from kalloy.cli.elsewhere import elsewhere
 from kalloy.cli.output import campaign_argument, dry_run_option, known_members, members_option
+
+if TYPE_CHECKING:
+    from kalloy.workflows.steps import Selection
+    from kalloy.workflows.submission.board import Standing
 
 _CAUSES = ["unconverged", "walltime", "memory", "node", "quota", "engine", "lost"]
 
@@ -42,21 +47,16 @@ def command(
     if (code := elsewhere(opened, campaign, look=dry_run)) is not None:
         return code
     chosen, wanted = known_members(opened, members), set(states or ("failed", "needs-decision", "lost"))
-    again = {}
+    again: dict[int, tuple[Selection, list[Standing]]] = {}
+    seen: list[Standing] = []
     queue = Queue(opened)
     queue.ask()
     for step in range(1, len(opened.spec.step) + 1):
         if (selection := selected(opened, step)) is not None:
-            again[step] = (
-                selection,
-                [
-                    s
-                    for s in standings(opened, step, queue)
-                    if s.state in wanted
-                    and (not causes or s.cause_class in causes)
-                    and (not chosen or s.member in chosen)
-                ],
-            )
+            here = [s for s in standings(opened, step, queue) if not chosen or s.member in chosen]
+            some = [s for s in here if s.state in wanted and (not causes or s.cause_class in causes)]
+            again[step] = (selection, some)
+            seen += here
     found = [s for _, some in again.values() for s in some]
     if not dry_run and found:
         with driver_lock(opened.root):
@@ -65,7 +65,10 @@ def command(
     for standing in found:
         click.echo(f"{standing.label}: {standing.state}" + (f" ({standing.cause})" if standing.cause else ""))
     if not found:
-        click.echo("nothing to try again")
+        cancelled = sum(s.state == "cancelled" for s in seen)
+        click.echo(
+            "nothing to try again" + (f"; --state cancelled means the {cancelled} cancelled" if cancelled else "")
+        )
     else:
         many = f"{len(found)} new attempt{'s' if len(found) != 1 else ''}"
         click.echo(f"{len(found)} to try again" if dry_run else f"{many}; start with `kalloy run` or `kalloy submit`")

@@ -101,7 +101,11 @@ def _row(standing: Standing) -> tuple[object, ...]:
 def _summary(campaign: Campaign, found: Sequence[Standing]) -> str:
     from kalloy.workflows.submission.board import tally
 
-    step = max((s.step for s in found), default=0)
+    if not found:
+        return (
+            "nothing is selected yet: `kalloy run` carries the campaign through, `kalloy write` writes its first inputs"
+        )
+    step = max(s.step for s in found)
     return f"{tally(list(found))}; step {step} of {len(campaign.spec.step)}"
 
 

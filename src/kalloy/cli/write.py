@@ -63,6 +63,7 @@ def command(campaign: str, finish: Path | None, other: str | None, dry_run: bool
                 with Writing() as progress:
                     written = write_step(opened, selection, progress.tell)
                 click.echo(f"step {step} ({', '.join(selection.stages)}): {written} written")
+    click.echo("next: `kalloy check` looks through the inputs; `kalloy run` or `kalloy submit` starts what is ready")
     if opened.spec.calculation.engine == "vasp" and not has_library():
         click.echo(f"note: {NO_LIBRARY}", err=True)
 
