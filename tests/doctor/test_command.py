@@ -11,6 +11,7 @@ import pytest
 
 from kalloy.workflows.doctor.examination import groups, sites
 from kalloy.workflows.doctor.finding import Mark
+from kalloy.workflows.steps import selection_file
 from tests.doctor.conftest import MakeCampaign
 
 
@@ -75,6 +76,32 @@ def test_a_broken_kalloy_toml_is_a_finding_and_the_rest_is_looked_at(make: MakeC
     assert found["kalloy.toml"].mark is Mark.FAILURE
     assert "did you mean 'structure'?" in found["kalloy.toml"].words
     assert found["campaign folder"].mark is Mark.OK
+
+
+def test_what_keeps_one_group_from_being_looked_at_stops_no_other(make: MakeCampaign) -> None:
+    campaign = make(tables='[references]\nKBr = "KBr"\nmine = "mine.cif"')
+    found = [(group.name, f) for group in groups(campaign.root) for f in group.look()]
+    engines = [f for name, f in found if name == "engines"]
+    assert engines[-1].mark is Mark.FAILURE
+    assert "mine.cif" in engines[-1].words
+    assert [name for name, _ in found][-1] == "interruptions"
+
+
+def test_a_selection_that_somebody_changed(make: MakeCampaign) -> None:
+    campaign = make()
+    campaign.selections.mkdir()
+    selection_file(campaign, 1).write_text("{")
+    last = [f for group in groups(campaign.root) if group.name == "interruptions" for f in group.look()]
+    assert [f.subject for f in last if f.mark is Mark.FAILURE] == ["records"]
+
+
+def test_everything_that_is_looked_at_is_in_the_docs(kalloy: str, make: MakeCampaign, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/doctor.md").read_text()
+    campaign = make(tables='[site.far]\nssh = "nowhere.invalid"\nfolder = "/x"\n[site.q]\nscheduler = "slurm"')
+    for group in groups(campaign.root):
+        assert f"**{group.name.split(' far')[0].split(' q')[0]}" in page
+        for finding in group.look():
+            assert f"`{finding.subject.split(': ')[-1]}`" in page, finding
 
 
 @pytest.mark.parametrize(

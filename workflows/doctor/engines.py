@@ -18,7 +18,7 @@ from kalloy.workflows.inputs.stage import Program
 from kalloy.workflows.spec_sites import SiteTable
 
 GPAW_MEND = how_to_install("gpaw")
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds for what is asked of another process."""
 
 
@@ -26,7 +26,11 @@ def free_engine(elements: Sequence[str], needed: bool) -> Finding:
     """GPAW is imported, and its PBE datasets of these elements are read, in a process of their own."""
     code = "import sys; from kalloy.workflows.doctor.gpaw_probe import main; main(sys.argv[1:])"
     command = [sys.executable, "-W", "ignore", "-c", code, *elements]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        words = f"GPAW is not loaded after {PATIENCE:.0f} s"
+        return missing(needed, "kalloy-gpaw", words, "put the environment on a faster disk")
     try:
         found = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, json.JSONDecodeError):

@@ -30,7 +30,18 @@ class Group:
     """Findings that belong together; nothing is looked at before they are asked for."""
 
     name: str
-    look: Callable[[], Iterable[Finding]]
+    findings: Callable[[], Iterable[Finding]]
+
+    def look(self) -> Iterator[Finding]:
+        """Its findings; what keeps kalloy from looking is one of them, and the other groups go on."""
+        try:
+            yield from self.findings()
+        except KalloyError as error:
+            place = f"{error.where}: " if error.where else ""
+            yield failure(self.name, f"{place}{error.what}", error.mend or "mend it and look again")
+        except OSError as error:
+            place = f"{error.filename}: " if error.filename else ""
+            yield failure(self.name, f"{place}{error.strerror or error}", "see that it can be read")
 
 
 def groups(folder: Path | None) -> Iterator[Group]:
@@ -73,7 +84,8 @@ def opened(folder: Path) -> tuple[Campaign | None, list[Finding]]:
         place = f"{error.where}: " if error.where else ""
         return None, [failure(SPEC_FILE, f"{place}{error.what}", error.mend or "mend it")]
     calculation = campaign.spec.calculation
-    words = f"{campaign.formula}, preset {calculation.preset}, engine {calculation.engine}, site {calculation.site}"
+    asked = f"preset {calculation.preset}, engine {calculation.engine}, site {calculation.site}"
+    words = f"{campaign.host.name} ({campaign.host.crystal.formula}), {asked}"
     return campaign, [ok(SPEC_FILE, words)]
 
 
