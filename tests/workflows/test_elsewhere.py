@@ -129,6 +129,24 @@ def test_a_campaign_is_driven_there_and_its_results_come_back(here: Path, far: P
     assert status.returncode == 0
 
 
+def test_the_doctor_looks_there_too(here: Path, far: Path, ssh: str, kalloy: str) -> None:
+    """Nothing is made at either end before the campaign is there; then the far doctor's findings are among ours."""
+
+    def findings() -> dict[str, tuple[str, str]]:
+        done = say(kalloy, ssh, "doctor", str(here), "--json")
+        return {r["subject"]: (r["mark"], r["words"]) for r in json.loads(done.stdout)}
+
+    before = findings()
+    assert before["cluster: ssh"][0] == before["cluster: folder"][0] == before["cluster: clock"][0] == "ok"
+    assert "not there yet" in before["cluster: campaign"][1]
+    assert list(far.iterdir()) == []
+    assert [p.name for p in here.iterdir()] == ["kalloy.toml"]
+    assert say(kalloy, ssh, "run", str(here)).returncode == 0
+    after = findings()
+    assert after["cluster: attempts"] == ("ok", "0 running, 1 done, of 1")
+    assert after["cluster: campaign folder"][1] == str(far / here.name)
+
+
 def test_a_second_time_nothing_runs_again(here: Path, far: Path, ssh: str, kalloy: str) -> None:
     assert say(kalloy, ssh, "run", str(here)).returncode == 0
     before = sorted(p.name for p in (far / here.name / "batches").iterdir())
