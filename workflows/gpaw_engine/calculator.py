@@ -182,7 +182,7 @@ class Calculator:
     def _iterate_here(self, atoms: Atoms) -> Iterator[ElectronicStep]:
         if self._calc is None:
             self._calc = self._new()
-        yield from electronic_steps(self._calc.iconverge(atoms), self.electrons)
+        yield from electronic_steps(self._calc.iconverge(atoms))
 
     def _new(self) -> Any:
         from gpaw import GPAW, PW
@@ -251,29 +251,27 @@ def gpaw_symmetry(operations: Operations) -> dict[str, Any]:
     }
 
 
-def electronic_steps(contexts: Iterator[Any], electrons: int) -> Iterator[ElectronicStep]:
+def electronic_steps(contexts: Iterator[Any]) -> Iterator[ElectronicStep]:
     """GPAW's steps to self-consistency in neutral terms."""
     before = time.process_time()
     for context in contexts:
         now = time.process_time()
-        yield _electronic_step(context, electrons, now - before)
+        yield ElectronicStep(
+            energies=energies_of(context.energies),
+            band_energy=context.energies._energies["band"] * Ha,
+            residual=float(np.sqrt(context.wfs.eigensolver.error)) * Ha,
+            density_change=float(context.dens.error),
+            seconds=now - before,
+        )
         before = now
 
 
-def _electronic_step(context: Any, electrons: int, seconds: float) -> ElectronicStep:
-    parts = context.energies
-    energies = Energies(
+def energies_of(parts: Any) -> Energies:
+    """GPAW's energies of a cell in neutral terms."""
+    return Energies(
         free=parts.total_free * Ha,
         entropy_term=parts._energies["entropy"] * Ha,
         extrapolated=parts.total_extrapolated * Ha,
-    )
-    density = None if context.dens.fixed else float(context.dens.error)
-    return ElectronicStep(
-        energies=energies,
-        band_energy=parts._energies["band"] * Ha,
-        residual=float(np.sqrt(context.wfs.eigensolver.error)) * Ha,
-        density_change=density,
-        seconds=seconds,
     )
 
 

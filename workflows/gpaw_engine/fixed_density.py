@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,8 @@ from numpy.typing import NDArray
 from kalloy.errors import EngineError, VaspInputError
 from kalloy.workflows.gpaw_engine.calculator import (
     RESTART,
-    Watcher,
     convergence,
     default_bands,
-    electronic_steps,
     gpaw_symmetry,
     read_states,
     smearing,
@@ -27,10 +25,11 @@ from kalloy.workflows.gpaw_engine.calculator import (
 )
 from kalloy.workflows.gpaw_engine.filling import fermi_level, fraction_below
 from kalloy.workflows.gpaw_engine.job import Job
+from kalloy.workflows.gpaw_engine.kpoint_walk import Effort, KPointWalk, NotConvergedError, PointStep
 from kalloy.workflows.gpaw_engine.kpoints import AnyMesh, Lines, Mesh, PointList
 from kalloy.workflows.gpaw_engine.optics import DielectricFunction, dielectric_function
 from kalloy.workflows.gpaw_engine.spin_orbit import spinor_states
-from kalloy.workflows.gpaw_engine.states import ElectronicStep, IonicStep, States
+from kalloy.workflows.gpaw_engine.states import IonicStep, States
 from kalloy.workflows.gpaw_engine.symmetry import Irreducible, no_operations, on_grid, reduce_mesh
 from kalloy.workflows.gpaw_engine.tetrahedra import Tetrahedra
 
@@ -86,40 +85,44 @@ class FixedDensity:
         self._computed = self._kept
         self._kept_weights = np.full(len(self._kept), 1 / len(self._kept))
 
-    def converge(self, watch: Watcher) -> IonicStep:
-        """Converge the eigenvalues; energies are those of the kept density.
+    def converge(self, watch: Callable[[PointStep], None]) -> IonicStep:
+        """Converge the eigenvalues k-point by k-point; energies are those of the kept density.
+
+        Parameters
+        ----------
+        watch : called after each iteration at each k-point.
 
         Raises
         ------
         EngineError : where NELM steps do not suffice: a band structure half converged serves nobody.
         """
-        from gpaw import KohnShamConvergenceError
-
         start = time.process_time()
-        self._calc = fixed_density_calculation(
+        tolerance = convergence(self.settings, self.electrons)["eigenstates"]
+        walk = KPointWalk(
             self.parent,
             txt=self.log,
+            effort=Effort(self._converged_bands, tolerance, self.settings.nelmin, self._steps_allowed),
+            keep_waves=self.settings.optics,
             kpts=self._computed[::-1],
             nbands=self._scalar_bands + self._spare_bands,
-            maxiter=self._steps_allowed,
             occupations=smearing(self.settings),
             symmetry=gpaw_symmetry(self.operations),
-            convergence=convergence(self.settings, self.electrons, bands=self._converged_bands),
+            convergence={"bands": self._converged_bands, "eigenstates": tolerance},
         )
-        steps: list[ElectronicStep] = []
         try:
-            for step in self._steps():
-                steps.append(step)
-                watch(len(steps), step)
-        except KohnShamConvergenceError as error:
+            for step in walk.steps():
+                watch(step)
+        except NotConvergedError as error:
             raise EngineError(
-                f"the eigenvalues did not converge in {self._steps_allowed} steps",
+                f"the bands at k-point {np.round(error.point, 6)} did not converge in {self._steps_allowed} steps",
                 where=str(self.job.folder),
                 mend="raise NELM, or NBANDS so that more bands lie above those that must converge",
             ) from error
+        steps = tuple(walk.rounds())
+        self._calc = walk.calculator()
         return IonicStep(
             atoms=self.job.atoms.copy(),
-            electronic=tuple(steps),
+            electronic=steps,
             converged=True,
             energies=steps[-1].energies,
             forces=None,
@@ -159,9 +162,6 @@ class FixedDensity:
             return self._scalar_bands
         full = self.electrons // 2
         return max(full + 1, self.bands - max((self.bands - full) // 3, 2))
-
-    def _steps(self) -> Iterator[ElectronicStep]:
-        yield from electronic_steps(self._calc.dft.iconverge(), self.electrons)
 
     def states(self, projected: bool) -> States:
         """Eigenvalues and occupations on the points of KPOINTS, in its order.
@@ -218,49 +218,6 @@ class FixedDensity:
     def dielectric_function(self, states: States) -> DielectricFunction:
         """ε of the states that were asked for."""
         return dielectric_function(self._calc, states, self.settings, self.bands)
-
-
-def fixed_density_calculation(parent: Any, *, txt: Path, **changes: Any) -> Any:
-    """A GPAW calculation with other k-points in the density and potential of ``parent``, not yet iterated.
-
-    GPAW's own ``fixed_density`` iterates at once, and raises where that does not converge; the steps are wanted here.
-    """
-    from gpaw.dft import Parameters
-    from gpaw.new.ase_interface import ASECalculator
-    from gpaw.new.calculation import DFT
-    from gpaw.new.logger import Logger
-
-    old = parent.params.todict()
-    old.pop("h", None)
-    dft = parent.dft
-    params = Parameters(**{**old, **changes, "gpts": dft.density.nt_sR.desc.size})
-    log = Logger(txt, parent.comm)
-    builder = params.dft_component_builder(parent.atoms, log=log)
-    basis = builder.create_basis_set()
-    here, there = dft.ibzwfs.kpt_band_comm, builder.communicators["D"]
-    potential = dft.potential.redist(builder.grid, builder.electrostatic_potential_desc, builder.atomdist, here, there)
-    density = dft.density.redist(builder.grid, builder.interpolation_desc, builder.atomdist, here, there)
-    waves = builder.create_ibz_wave_functions(basis, potential)
-    waves.fermi_levels = dft.ibzwfs.fermi_levels
-    loop = builder.create_scf_loop()
-    loop.update_density_and_potential = False
-    loop.fix_fermi_level = False
-    for name in ("energy", "density", "forces"):
-        loop.convergence.pop(name, None)
-    new = DFT.from_components(
-        parent.atoms,
-        waves,
-        density,
-        potential,
-        builder.setups,
-        loop,
-        builder.create_potential_calculator(),
-        log,
-        params=params,
-        energies=dft.energies,
-        converge=False,
-    )
-    return ASECalculator(params, log=log, dft=new, atoms=parent.atoms)
 
 
 def _check_parent(parent: Any, job: Job) -> None:

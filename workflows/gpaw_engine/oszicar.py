@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TextIO
 
+from kalloy.workflows.gpaw_engine.kpoint_walk import PointStep
 from kalloy.workflows.gpaw_engine.states import ElectronicStep, IonicStep
 
 HEADER = "       N       E                     dE             d eps       rms          rms(c)\n"
@@ -29,6 +30,10 @@ class OszicarWriter:
             line += f" {step.density_change:12.3E}"
         self._write((HEADER if number == 1 else "") + line + "\n")
         self._electronic = step
+
+    def point(self, step: PointStep) -> None:
+        """A k-point of a kept density has converged."""
+        self._write(f" k-point {step.point + 1} of {step.points}: {step.number} iterations\n")
 
     def ionic(self, number: int, step: IonicStep, spins: int) -> None:
         """One ionic step."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from kalloy.workflows.gpaw_engine.job import Job
+from kalloy.workflows.gpaw_engine.kpoint_walk import PointStep
 from kalloy.workflows.gpaw_engine.optics import DielectricFunction
 from kalloy.workflows.gpaw_engine.setups import dataset
 from kalloy.workflows.gpaw_engine.states import ElectronicStep, IonicStep, States
@@ -78,6 +79,11 @@ class OutcarWriter:
             f"\n{head:-<104s}\n\n      LOOP:  cpu time {step.seconds:9.4f}: real time {step.seconds:9.4f}\n"
         )
         self.file.write(f"  free energy    TOTEN  = {step.energies.free:18.8f} eV\n")
+        self.file.flush()
+
+    def point(self, step: PointStep) -> None:
+        """A k-point of a kept density has converged."""
+        self.file.write(f" k-point {step.point + 1} of {step.points} converged in {step.number} iterations\n")
         self.file.flush()
 
     def ionic(self, step: IonicStep) -> None:

@@ -11,6 +11,7 @@ from ase import Atoms
 from kalloy.workflows.gpaw_engine.dos import density_of_states
 from kalloy.workflows.gpaw_engine.eigenval import write_doscar, write_eigenval, write_ibzkpt
 from kalloy.workflows.gpaw_engine.job import Job
+from kalloy.workflows.gpaw_engine.kpoint_walk import PointStep
 from kalloy.workflows.gpaw_engine.optics import DielectricFunction
 from kalloy.workflows.gpaw_engine.oszicar import OszicarWriter
 from kalloy.workflows.gpaw_engine.outcar import OutcarWriter
@@ -70,6 +71,12 @@ class Reports:
             self.vasprun.electronic(step)
         self.outcar.electronic(number, step)
         self.oszicar.electronic(number, step)
+
+    def point(self, step: PointStep) -> None:
+        """One iteration at one k-point of a kept density: a line tells how far the run is."""
+        if step.converged:
+            self.oszicar.point(step)
+            self.outcar.point(step)
 
     def ionic(self, step: IonicStep) -> None:
         """One geometry."""

@@ -7,6 +7,7 @@ from ase import Atoms
 from kalloy.workflows.gpaw_engine.calculator import RESTART, Calculator
 from kalloy.workflows.gpaw_engine.fixed_density import FixedDensity
 from kalloy.workflows.gpaw_engine.job import Job
+from kalloy.workflows.gpaw_engine.kpoint_walk import PointStep
 from kalloy.workflows.gpaw_engine.kpoints import AnyMesh
 from kalloy.workflows.gpaw_engine.relaxation import is_relaxed, relax
 from kalloy.workflows.gpaw_engine.reports import Reports
@@ -73,7 +74,10 @@ def _run_fixed_density(job: Job) -> None:
         calculator.dropped,
         calculator.irreducible,
     )
-    step = calculator.converge(_Watcher(reports, Stopcar(job.folder)))
+    watch = _Watcher(reports, Stopcar(job.folder))
+    step = calculator.converge(watch.point)
+    for number, electronic in enumerate(step.electronic, start=1):
+        reports.electronic(number, electronic)
     reports.ionic(step)
     states = calculator.states(projected=job.settings.lorbit > 0)
     optics = calculator.dielectric_function(states) if job.settings.optics else None
@@ -81,13 +85,21 @@ def _run_fixed_density(job: Job) -> None:
 
 
 class _Watcher:
-    """Reports each electronic step, and ends the calculation where LABORT asks for it."""
+    """Reports each step of the electrons, and ends the calculation where LABORT asks for it."""
 
     def __init__(self, reports: Reports, stopcar: Stopcar) -> None:
         self.reports, self.stopcar = reports, stopcar
 
     def __call__(self, number: int, step: ElectronicStep) -> None:
         self.reports.electronic(number, step)
+        self._obey()
+
+    def point(self, step: PointStep) -> None:
+        """One iteration at one k-point of a kept density."""
+        self.reports.point(step)
+        self._obey()
+
+    def _obey(self) -> None:
         if self.stopcar.wants_abort:
             self.reports.abort()
             raise Aborted
