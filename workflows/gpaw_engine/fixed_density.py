@@ -148,8 +148,8 @@ class FixedDensity:
 
     @property
     def _spare_bands(self) -> int:
-        """Bands beyond those asked for where all that were asked for must converge: the highest never do quickly."""
-        return max(self._scalar_bands // 10, 4) if self._every_band_counts else 0
+        """Bands beyond those asked for, which are not reported: the highest that are computed converge slowly."""
+        return max(self._scalar_bands // (10 if self._every_band_counts else 16), 4)
 
     @property
     def _every_band_counts(self) -> bool:
@@ -157,11 +157,11 @@ class FixedDensity:
 
     @property
     def _converged_bands(self) -> int:
-        """Bands whose residuals count: all but the upper third of the empty ones, which converge slowly."""
+        """Bands whose residuals count: full ones and the lower half of the empty ones; the rest follow."""
         if self._every_band_counts:
             return self._scalar_bands
         full = self.electrons // 2
-        return max(full + 1, self.bands - max((self.bands - full) // 3, 2))
+        return full + max((self.bands - full) // 2, 1)
 
     def states(self, projected: bool) -> States:
         """Eigenvalues and occupations on the points of KPOINTS, in its order.

@@ -87,6 +87,10 @@ def approximations(dropped: int, settings: Settings) -> list[str]:
         "each lattice vector",
         "projections cover s, p and d inside the PAW spheres",
     ]
+    if settings.fixed_density and not settings.optics and not settings.spinors:
+        notes.append(
+            "ICHARG = 11: full bands and the lower half of the empty ones are held to EDIFF, the highest only follow"
+        )
     if settings.optics:
         notes.append("LOPTICS: independent particles without local fields; CSHIFT alone broadens both parts of ε")
         notes.append("LOPTICS: whatever ALGO and NELM, bands are iterated until every one of NBANDS has converged")

@@ -6,18 +6,21 @@ import re
 from pathlib import Path
 
 _IONIC = re.compile(r"^\s*(\d+) F=\s*(\S+)", re.MULTILINE)
-_ELECTRONIC = re.compile(r"^(?:DAV|RMM|CG|SDA|DMP):\s+(\d+)", re.MULTILINE)
+_ELECTRONIC = re.compile(r"^(?:DAV|RMM|P?CG|SDA|DMP):\s+(\d+)", re.MULTILINE)
+_POINT = re.compile(r"^ k-point (\d+) of (\d+)", re.MULTILINE)
 
 
 def pulse(folder: Path) -> str:
-    """``ionic step 4, electronic 7``; empty before the first."""
+    """``ionic step 4, electronic step 7`` or, in a kept density, ``k-point 3 of 42``; empty before the first."""
     try:
         text = (folder / "OSZICAR").read_text(errors="replace")
     except OSError:
         return ""
-    ionic = _IONIC.findall(text)
+    ionic, points = _IONIC.findall(text), _POINT.findall(text)
     electronic = _ELECTRONIC.findall(text[text.rfind("F=") + 1 :])
     parts = [f"ionic step {int(ionic[-1][0]) + bool(electronic)}"] if ionic else []
     if electronic:
         parts.append(f"electronic step {electronic[-1]}")
+    elif points and not ionic:
+        parts.append(f"k-point {points[-1][0]} of {points[-1][1]}")
     return ", ".join(parts)
