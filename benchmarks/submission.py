@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -73,15 +74,16 @@ def labels(count: int) -> list[str]:
         return [m.label for m in Campaign(Path(folder) / "c").configurations]
 
 
-def recorded(folder: Path, wanted: int) -> None:
-    """Status of a campaign whose every calculation has ended."""
-    stages = ["relax", "static", "dos"]
-    members = labels(6)[: wanted // len(stages) + 1]
-    make(folder, '"all"', 6, json.dumps(stages))
+STAGES = ["relax", "static", "dos"]
+END = json.dumps({"schema": 1, "outcome": "done", "ended": "2026-01-01T00:00:00+00:00", "cause": None})
+
+
+def select_all(folder: Path, members: list[str]) -> None:
+    make(folder, '"all"', 6, json.dumps(STAGES))
     selection = {
         "schema": 1,
         "step": 1,
-        "stages": stages,
+        "stages": STAGES,
         "rule": {"on": "all"},
         "made": "2026-01-01T00:00:00+00:00",
         "missing": [],
@@ -91,21 +93,70 @@ def recorded(folder: Path, wanted: int) -> None:
     }
     (folder / "selections").mkdir()
     (folder / "selections" / "01-relax-static-dos.json").write_text(json.dumps(selection))
-    end = json.dumps({"schema": 1, "outcome": "done", "ended": "2026-01-01T00:00:00+00:00", "cause": None})
+
+
+def recorded(folder: Path, wanted: int) -> None:
+    """Status of a campaign whose every calculation has ended."""
+    members = labels(6)[: wanted // len(STAGES) + 1]
+    select_all(folder, members)
     for member in members:
-        for stage in stages:
+        for stage in STAGES:
             attempt = folder / member / stage / "a01"
             attempt.mkdir(parents=True)
-            (attempt / "kalloy-end.json").write_text(end)
+            (attempt / "kalloy-end.json").write_text(END)
+    measure_status(folder, len(STAGES) * len(members), "all of them done")
+
+
+def unfinished(folder: Path, wanted: int) -> None:
+    """Status of one in full work: of the relaxations a third done, running and queued each; all else waits for them."""
+    members = labels(6)[: wanted // len(STAGES) + 1]
+    select_all(folder, members)
+    for number, member in enumerate(members):
+        for stage in STAGES:
+            (folder / member / stage / "a01").mkdir(parents=True)
+        relax = folder / member / "relax" / "a01"
+        if number % 3 == 0:
+            (relax / "kalloy-end.json").write_text(END)
+        elif number % 3 == 1:
+            (relax / "claim").mkdir()
+            owner = {"host": "node017", "boot": "x", "namespace": "", "pid": 1, "group": 1, "started": 1}
+            (relax / "claim" / "owner.json").write_text(json.dumps({**owner, "tag": tag(number), "job": "1_1"}))
+    for first in range(0, len(members), ARRAY):
+        jobs = [[f"{m}/{stage}/a01" for stage in STAGES] for m in members[first : first + ARRAY]]
+        batch = folder / "batches" / tag(first)
+        batch.mkdir(parents=True)
+        record = {"schema": 2, "tag": batch.name, "made": "2026-01-01T00:00:00+00:00", "scheduler": "slurm"}
+        (batch / "manifest.json").write_text(json.dumps({**record, "options": {}, "commands": {}, "attempts": jobs}))
+        (batch / "submitted.json").write_text(json.dumps({"schema": 1, "id": str(first)}))
+    measure_status(folder, len(STAGES) * len(members), "two thirds of the jobs running or queued")
+
+
+ARRAY = 1000
+
+
+def tag(number: int) -> str:
+    """Of the batch that holds a member."""
+    return f"k{number // ARRAY:014d}"
+
+
+def measure_status(folder: Path, number: int, what: str) -> None:
     from kalloy.workflows.campaign import Campaign
 
-    number = len(stages) * len(members)
-    walk, _, _ = cpu(lambda: [json.loads(p.read_text()) for p in folder.glob("*/*/*/*/kalloy-end.json")])
+    names = ("kalloy-end.json", "claim/owner.json")
+    walk, _, _ = cpu(
+        lambda: (
+            [json.loads(p.read_text()) for n in names for p in folder.glob("*/*/*/*/" + n)]
+            + [list(p.iterdir()) for p in folder.glob("K*/*/*")]
+        )
+    )
     whole, wall, done = cpu(lambda: kalloy("status", "--json", "--no-query", str(folder)))
     start, _, _ = cpu(lambda: Campaign(folder))
-    assert len(json.loads(done.stdout)) == number, done.stderr
-    print(f"status of {number} recorded calculations: {whole:.2f} s CPU, {wall:.2f} s on the clock")
-    print(f"  of which opening the campaign: {start:.2f} s; reading the same records bare: {walk:.2f} s")
+    listed = json.loads(done.stdout)
+    assert len(listed) == number, done.stderr
+    states = Counter(s["state"] for s in listed)
+    print(f"status of {number} recorded calculations, {what}: {whole:.2f} s CPU, {wall:.2f} s on the clock")
+    print("  " + ", ".join(f"{n} {state}" for state, n in states.items()))
+    print(f"  opening the campaign: {start:.2f} s; the same folders listed and records read, bare: {walk:.2f} s")
     print(f"  ratio to the bare walk: {whole / walk:.1f}")
 
 
@@ -149,6 +200,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(prefix="kalloy-bench"))
     try:
         recorded(folder / "recorded", 10_000)
+        unfinished(folder / "unfinished", 10_000)
         array(folder / "array", 500)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kalloy.errors import CampaignError
-from kalloy.workflows.files import read_json, write_json
+from kalloy.workflows.files import read_if_there, read_json, write_json
 
 WRITTEN = "attempt.json"
 """What was asked, written with the inputs."""
@@ -71,9 +71,8 @@ class Attempt:
     def end(self) -> dict[str, Any] | None:
         """The outcome's record, once it has ended."""
         path = self.folder / END
-        if not path.is_file():
+        if (record := read_if_there(path)) is None:
             return None
-        record = read_json(path)
         if not isinstance(record, dict) or record.get("outcome") not in [o.value for o in Outcome]:
             raise CampaignError("is no end record", where=str(path), mend="restore the file, or move it away")
         return {"cause": None, **record}
@@ -81,8 +80,8 @@ class Attempt:
     @property
     def owner(self) -> dict[str, Any] | None:
         """Who claimed it."""
-        path = self.folder / CLAIM / "owner.json"
-        return read_json(path) if path.is_file() else None
+        found: dict[str, Any] | None = read_if_there(self.folder / CLAIM / "owner.json")
+        return found
 
     @property
     def state(self) -> State:
@@ -119,16 +118,24 @@ def modernised(record: dict[str, Any]) -> dict[str, Any]:
     return {**unsaid, **record, "parents": parents}
 
 
+def is_followed(attempt: Attempt) -> bool:
+    """Whether a newer attempt of the same calculation is written."""
+    return attempts(attempt.folder.parent)[-1].number > attempt.number
+
+
 def attempts(calculation: Path) -> list[Attempt]:
     """The attempts in a calculation's folder, oldest first."""
     return sorted(_attempts(calculation), key=lambda a: a.number)
 
 
 def _attempts(calculation: Path) -> Iterator[Attempt]:
-    if calculation.is_dir():
-        for entry in os.scandir(calculation):
-            if entry.name[0] == "a" and entry.name[1:].isdigit():
-                yield Attempt(Path(entry.path))
+    try:
+        names = os.listdir(calculation)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    for name in names:
+        if name[0] == "a" and name[1:].isdigit():
+            yield Attempt(calculation / name)
 
 
 def now() -> str:

@@ -17,12 +17,14 @@ from kalloy.workflows.execution.policy import load_policy
 from kalloy.workflows.files import read_json
 from kalloy.workflows.inputs.preset import LineSettings, Preset, load_preset
 from kalloy.workflows.inputs.stage import Program, Stage
-from kalloy.workflows.members import Kind, Member, in_poscar_order
+from kalloy.workflows.members import Kind, Member, Parent, in_poscar_order, own_parents
 from kalloy.workflows.spec import On, Spec, StepTable, SubstitutionTable, load_spec
 from kalloy.workflows.spec_members import ReferencePhase
 
 SPEC_FILE = "kalloy.toml"
 HOST = "host"
+DERIVED = "~"
+"""In the label of every member that is derived from another one, and in no other."""
 REFERENCES = "refs"
 """Folder of the reference phases: ``refs/KBr``."""
 USUAL_COMMANDS = {Program.STANDARD: "vasp_std", Program.NONCOLLINEAR: "vasp_ncl", Program.GPAW: "kalloy-gpaw"}
@@ -181,6 +183,12 @@ class Campaign:
         if label not in members:
             raise InputError(f"no member '{label}'", mend=nearest(label, list(members)))
         return members[label]
+
+    def parents(self, label: str, stage: Stage) -> tuple[Parent, ...]:
+        """The calculations that a member's stage waits for; of most members told without making their structure."""
+        if DERIVED in label:
+            return self.member(label).parents(stage, self.spec.stages)
+        return own_parents(label, stage, self.spec.stages)
 
     @property
     def commands(self) -> dict[Program, str]:

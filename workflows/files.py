@@ -91,6 +91,14 @@ def read_json(path: Path) -> Any:
         raise CampaignError(f"not JSON: {error}", where=str(path), mend="restore the file or move it away") from None
 
 
+def read_if_there(path: Path) -> Any:
+    """The value in a JSON file of ours; None where there is no such file."""
+    try:
+        return read_json(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
 def hash_of(path: Path) -> str:
     """SHA-256 of a file's bytes."""
     digest = sha256()

@@ -110,12 +110,18 @@ class Member:
             assert self.of is not None
             own = Parent(self.of, Stage.RELAX, (Takes.STRUCTURE,))
             return own, Parent(self.recipe["cell_of"], Stage.RELAX, (Takes.CELL,))
-        return tuple(Parent(self.label, parent, takes) for parent, takes in stage.parents.items() if parent in asked)
+        return own_parents(self.label, stage, asked)
+
+
+def own_parents(label: str, stage: Stage, asked: Collection[Stage]) -> tuple[Parent, ...]:
+    """The calculations of the same member that a stage waits for; all of them but for derived members."""
+    return tuple(Parent(label, parent, takes) for parent, takes in stage.parents.items() if parent in asked)
 
 
 def in_poscar_order(crystal: Crystal) -> Crystal:
     """Elements from the most electropositive on, so that every member of a set names them in one order."""
     from pymatgen.core import Element
 
-    order = sorted(range(len(crystal)), key=lambda i: (Element(crystal.species[i]).X, crystal.species[i]))
+    rank = {species: (Element(species).X, species) for species in set(crystal.species)}
+    order = sorted(range(len(crystal)), key=lambda i: rank[crystal.species[i]])
     return Crystal(crystal.lattice, tuple(crystal.species[i] for i in order), crystal.positions[order])

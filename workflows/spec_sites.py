@@ -66,6 +66,9 @@ class SiteTable(Table):
     """With ``ssh``: how kalloy is started there."""
     poll: float = Field(default=20.0, gt=0)
     """Seconds between two questions to the scheduler."""
+    lag: float = Field(default=60.0, ge=0)
+    """Seconds until every machine sees what another one has written: how long an end record is waited for. Network file
+    systems remember for up to a minute that a file was not there."""
 
     @field_validator("jobs", mode="before")
     @classmethod

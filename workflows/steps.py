@@ -122,6 +122,14 @@ def select(campaign: Campaign, step: int, *, allow_missing: bool = False, allowe
     return made
 
 
+def foreseen(campaign: Campaign, step: int) -> list[str] | None:
+    """Whom a step that is not selected yet would take, where that rests on no result that is still to come."""
+    table = campaign.spec.step[step - 1]
+    if isinstance(table, DerivedStep) or _is_prescreened(table) or _needs_energies(campaign, table):
+        return None
+    return None if step > 1 and unfinished(campaign, step - 1) else _members(campaign, table, None)
+
+
 def unfinished(campaign: Campaign, step: int) -> list[str]:
     """The calculations of a step that are not done, ``member/stage``; all of them where it is not selected yet."""
     selection = selected(campaign, step)

@@ -69,7 +69,13 @@ def qsub(words: list[str], kind: str) -> None:
 
 
 def qstat(words: list[str], kind: str) -> None:
-    assert words == (["-f", "-t", "-x"] if kind == "pbs" else ["-f", "-t"]), words
+    forgets = "FAKE_NO_HISTORY" in os.environ
+    if kind == "pbs" and forgets and words == ["-f", "-t", "-x"]:
+        print("qstat: PBS is not configured to maintain job history", file=sys.stderr)
+        sys.exit(1)
+    assert words == (["-f", "-t", "-x"] if kind == "pbs" and not forgets else ["-f", "-t"]), words
+    if forgets:
+        return  # jobs here have always ended
     for path in sorted(ROOT.glob("*.json")):
         record = json.loads(path.read_text())
         for index, code in record.get("jobs", {}).items():

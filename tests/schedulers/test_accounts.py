@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +26,7 @@ def test_a_limit_is_waited_for(slurm_with_accounts: Cluster, tmp_path: Path) -> 
     campaign = slurm.campaign(tmp_path / "c", 'jobs = { per = "stage" }')
     first = slurm.run("submit", str(campaign.root))
     assert first.returncode == 3, first
-    done = slurm.run("run", str(campaign.root), timeout=240)
+    done = slurm.run("run", str(campaign.root))
     assert done.returncode == 0, done
     assert set(slurm.ledger(campaign).values()) == {1}
     assert len(slurm.ledger(campaign)) == 6
@@ -39,9 +38,7 @@ def test_an_end_that_only_the_accounts_know(slurm_with_accounts: Cluster, tmp_pa
     """Cancelled behind our back, gone from the queue: the accounts say so, and nothing is left waiting."""
     slurm = slurm_with_accounts
     slurm.options = 'options = { partition = "debug", time = "00:10:00" }'
-    campaign = slurm.campaign(tmp_path / "c")
-    spec = campaign.root / "kalloy.toml"
-    spec.write_text(spec.read_text().replace("setup = [", 'setup = ["export STANDIN_SECONDS=30", '))
+    campaign = slurm.campaign(tmp_path / "c", STANDIN_SECONDS=30)
     slurm.run("submit", str(campaign.root))
     slurm.wait_for(lambda: len(slurm.ledger(campaign)) == 3)
     owner = Attempt(campaign.root / "host/relax/a01").owner
@@ -54,7 +51,7 @@ def test_an_end_that_only_the_accounts_know(slurm_with_accounts: Cluster, tmp_pa
     )
     said = slurm.run("status", str(campaign.root))
     assert "gone from the queue" in said.stdout or "lost" in said.stdout
-    spec.write_text(spec.read_text().replace("STANDIN_SECONDS=30", "STANDIN_SECONDS=0"))
+    slurm.change(campaign, "SECONDS='30'", "SECONDS='0'")
     slurm.run("cancel", "--member", "K1/c1", "--member", "K1/c2", str(campaign.root))
     slurm.run("run", str(campaign.root))
     states = {s.label: (s.state, s.tries) for s in all_standings(campaign)}
@@ -65,14 +62,10 @@ def test_an_end_that_only_the_accounts_know(slurm_with_accounts: Cluster, tmp_pa
 def test_the_answer_is_lost_and_the_queue_has_forgotten(slurm_with_accounts: Cluster, tmp_path: Path) -> None:
     slurm = slurm_with_accounts
     campaign = slurm.campaign(tmp_path / "c")
-    shim = tmp_path / "bin"
-    shim.mkdir()
-    real = shutil.which("sbatch")
-    (shim / "sbatch").write_text(f'#!/bin/bash\n{real} --begin=now "$@"\nkill -KILL $PPID\n')
-    (shim / "sbatch").chmod(0o755)
-    slurm.start("submit", str(campaign.root), PATH=f"{shim}:{slurm.environment['PATH']}").communicate(timeout=60)
+    path = slurm.shim(tmp_path, "sbatch", '$real --begin=now "$@"', "kill -KILL $PPID")
+    slurm.start("submit", str(campaign.root), PATH=path).communicate(timeout=600)
     (batch,) = campaign.batches.iterdir()
-    slurm.wait_for(lambda: not slurm.call("squeue", "-h", "-t", "all", "-n", batch.name).strip(), 90)
+    slurm.wait_for(lambda: not slurm.call("squeue", "-h", "-t", "all", "-n", batch.name).strip())
     listed = slurm.call("sacct", "-n", "-P", "-X", f"--name={batch.name}", "-o", "JobID,JobName,State,ExitCode")
     assert {j.index for j in read_jobs(listed)} == {0, 1, 2}
     again = slurm.run("run", str(campaign.root))

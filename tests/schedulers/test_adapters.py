@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -105,6 +106,12 @@ def test_what_qsub_of_grid_engine_says() -> None:
         'Job was rejected because job requests unknown queue "nope"'
     )
     assert isinstance(sge.read_submission(Said(1, "", "unable to contact qmaster")), Unknown)
+    for limit in (
+        "only 2 jobs are allowed per user (current job count: 2)",
+        "you tried to submit a job with more than 3 tasks",
+    ):
+        said = Said(25, "", f"Unable to run job: job rejected: {limit}\nExiting.\n")
+        assert sge.read_submission(said) == LimitReached(f"job rejected: {limit}")
 
 
 @pytest.mark.parametrize(
@@ -181,7 +188,6 @@ def test_seconds(text: str, expected: int | None) -> None:
 
 
 def test_the_sites_of_the_docs_are_valid() -> None:
-    import re
     import tomllib
 
     from kalloy.workflows.spec_sites import SiteTable
@@ -194,6 +200,15 @@ def test_the_sites_of_the_docs_are_valid() -> None:
     for table in sites:
         for site in table["site"].values():
             assert SiteTable.model_validate(site).scheduler != "local"
+
+
+def test_every_fault_of_the_docs_is_injected_by_a_test() -> None:
+    text = (Path(__file__).resolve().parents[2] / "docs" / "hpc.md").read_text()
+    rows = [line.split("|")[1:4] for line in text.splitlines() if "`test_" in line]
+    named = {name for row in rows for name in re.findall(r"`(test_\w+)`", row[2])}
+    there = "".join(p.read_text() for p in Path(__file__).resolve().parents[1].rglob("test_*.py"))
+    assert len(rows) >= 14
+    assert {name for name in named if f"def {name}(" not in there} == set()
 
 
 NAMES = ("slurm", "sge", "pbs", "torque", "lsf")

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 FAKE = Path(__file__).with_name("fake_pbs_lsf.py")
 
 
-@pytest.mark.parametrize("kind", ["pbs", pytest.param("torque", marks=pytest.mark.slow), "lsf"])
+@pytest.mark.parametrize("kind", ["pbs", "pbs without history", pytest.param("torque", marks=pytest.mark.slow), "lsf"])
 def test_a_campaign_is_done_once(kind: str, tmp_path: Path, make_cluster: Callable[..., Any]) -> None:
+    kind, _, forgets = kind.partition(" ")
     (tmp_path / "bin").mkdir()
     (tmp_path / "state").mkdir()
     for name in ("qsub", "qstat", "qdel", "qmgr", "bsub", "bjobs", "bkill", "bparams"):
@@ -28,6 +29,7 @@ def test_a_campaign_is_done_once(kind: str, tmp_path: Path, make_cluster: Callab
         "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
         "FAKE_SCHEDULER": str(tmp_path / "state"),
         "FAKE_KIND": kind,
+        **({"FAKE_NO_HISTORY": "1"} if forgets else {}),
     }
     cluster = make_cluster(kind, environment)
     cluster.options = 'options = { queue = "test", time = "01:00:00" }'

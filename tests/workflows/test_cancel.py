@@ -39,6 +39,11 @@ def test_what_waits_is_fenced_off(written: Campaign) -> None:
     assert not claim(asked[0].attempt, tag="kjob", job="7")  # a job that starts at this moment leaves it alone
 
 
+def test_by_state(written: Campaign) -> None:
+    asked = cancelling.to_cancel(written, Queue(written), {"host", "K1/c1"}, {"ready"})
+    assert [s.label for s in asked] == ["host relax", "K1/c1 relax"]
+
+
 def test_the_processes_of_another_machine_are_not_ours(written: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cancelling, "PATIENCE", 0.0)
     bystander = subprocess.Popen(["sleep", "60"], start_new_session=True)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from kalloy.workflows.attempt import Attempt, Outcome, now
 
-Event = Literal["started", "claimed", "skipped", "ended"]
+Event = Literal["started", "claimed", "skipped", "ended", "late", "full", "left"]
+"""``late`` and ``full``: not begun, for the job had no time left, or the disk no room for as much as an end record."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,19 @@ class Events:
                 os.close(handle)
         except OSError as error:
             print(f"kalloy: cannot tell the batch '{event}': {error}", file=sys.stderr)
+
+
+def read_events(file: Path) -> list[dict[str, Any]]:
+    """The lines of an event file, oldest first; one that a dying job left incomplete is passed over."""
+    try:
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return []
+    found = []
+    for line in lines:
+        with suppress(json.JSONDecodeError):
+            found.append(json.loads(line))
+    return found
 
 
 def job_name() -> str | None:

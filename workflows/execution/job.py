@@ -6,11 +6,17 @@ import sys
 from collections.abc import Iterable, Mapping
 
 from kalloy.errors import CampaignError, EngineError
-from kalloy.workflows.attempt import Attempt, Outcome
+from kalloy.workflows.attempt import Attempt, Outcome, is_followed
 from kalloy.workflows.execution.causes import Cause, cause_of
 from kalloy.workflows.execution.deadline import Deadline, Warden
-from kalloy.workflows.execution.events import Events, job_name
+from kalloy.workflows.execution.events import Event, Events, job_name
 from kalloy.workflows.execution.runner import execute
+
+BY_HAND = "by hand"
+"""In place of a batch's tag."""
+_SKIPPED: Event = "skipped"
+_LATE: Event = "late"
+_FULL: Event = "full"
 
 
 def run_job(
@@ -18,14 +24,15 @@ def run_job(
     *,
     deadline: Deadline,
     events: Events | None = None,
-    tag: str = "by hand",
+    tag: str = BY_HAND,
     commands: Mapping[str, str] | None = None,
     scheduled: bool | None = None,
 ) -> list[tuple[Attempt, Outcome | None, str]]:
     """Run attempts one after another.
 
     An attempt whose parent is not done is skipped, unclaimed, and the others go on; so is everything once the job's
-    time is nearly over, or the disk is full.
+    time is nearly over, or the disk is full. A batch's job also leaves alone what a newer attempt has followed: the
+    scheduler had called an earlier run of that job dead.
 
     Parameters
     ----------
@@ -39,18 +46,21 @@ def run_job(
     told = events or Events(job=job_name())
     told.tell("started")
     found: list[tuple[Attempt, Outcome | None, str]] = []
-    stop: str | None = None
+    stop, kind = None, _SKIPPED
     with Warden(deadline, job_name() is not None if scheduled is None else scheduled) as warden:
         for attempt in attempts:
-            stop = stop or _no_time(warden)
-            outcome, words, full = None, f"skipped: {stop}", False
-            if not stop:
-                outcome, words, full = _one(attempt, tag, commands, warden, told)
-            if full:
+            if not stop and (stop := _no_time(warden)):
+                kind = _LATE
+            if stop:
+                outcome, words, event = None, f"skipped: {stop}", kind
+            else:
+                outcome, words, event = _one(attempt, tag, commands, warden, told)
+            if event is _FULL or (outcome and cause_of(attempt.end) is Cause.QUOTA):
                 stop = "the disk or the quota is full"
             if outcome is None:
-                told.tell("skipped", attempt, words)
+                told.tell(event, attempt, words)
             found.append((attempt, outcome, words))
+    told.tell("left")
     return found
 
 
@@ -62,17 +72,18 @@ def _no_time(warden: Warden) -> str | None:
 
 def _one(
     attempt: Attempt, tag: str, commands: Mapping[str, str] | None, warden: Warden, events: Events
-) -> tuple[Outcome | None, str, bool]:
-    """The outcome, its words, and whether the disk is full."""
+) -> tuple[Outcome | None, str, Event]:
+    """The outcome and its words; without one, the event that tells why."""
+    if tag != BY_HAND and attempt.end is None and is_followed(attempt):
+        return None, "skipped: a newer attempt has followed it", _SKIPPED
     try:
         outcome = execute(attempt.folder, tag, commands, warden, events)
     except CampaignError as error:
-        return None, f"skipped: {error}", False
+        return None, f"skipped: {error}", _SKIPPED
     except EngineError as error:
         print(f"kalloy: {error}", file=sys.stderr)
-        return None, str(error), True
+        return None, error.what, _FULL
     if outcome is None:
-        return None, "claimed by another runner", False
+        return None, "claimed by another runner", _SKIPPED
     end = attempt.end
-    words = f"{outcome}: {end['cause']}" if end and end["cause"] else str(outcome)
-    return outcome, words, cause_of(end) is Cause.QUOTA if end else False
+    return outcome, f"{outcome}: {end['cause']}" if end and end["cause"] else str(outcome), _SKIPPED

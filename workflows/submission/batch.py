@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,8 @@ from typing import Any
 from kalloy.errors import InputError
 from kalloy.workflows.attempt import Attempt, now
 from kalloy.workflows.campaign import Campaign, with_usual
-from kalloy.workflows.files import read_json, write_json, write_text
+from kalloy.workflows.execution.events import read_events
+from kalloy.workflows.files import read_if_there, read_json, write_json, write_text
 from kalloy.workflows.inputs.stage import Program
 from kalloy.workflows.spec_sites import Needs
 from kalloy.workflows.submission.script import job_script
@@ -31,6 +32,8 @@ class Batch:
     """A submission's folder: manifest, job script, what the scheduler answered, events, logs."""
 
     folder: Path
+    _answer: dict[str, str] = field(default_factory=dict, repr=False, compare=False)
+    """The scheduler's, once it is known: it never changes."""
 
     @property
     def tag(self) -> str:
@@ -76,8 +79,9 @@ class Batch:
     @property
     def id(self) -> str | None:
         """The scheduler's, where that is known."""
-        path = self.folder / SUBMITTED
-        return read_json(path)["id"] if path.is_file() else None
+        if "id" not in self._answer and (record := read_if_there(self.folder / SUBMITTED)):
+            self._answer["id"] = record["id"]
+        return self._answer.get("id")
 
     @property
     def is_void(self) -> bool:
@@ -98,10 +102,17 @@ class Batch:
                 return found
         return {}
 
-    def began(self, index: int) -> str | None:
-        """The scheduler's name of the job that ran an index, as that job told its batch; None where none has begun."""
-        path = self.folder / "events" / f"{index}.jsonl"
-        return path.read_text(encoding="utf-8").split('"job": ', 1)[-1].split(",")[0] if path.is_file() else None
+    def events(self, index: int) -> list[dict[str, Any]]:
+        """What the job of an index has told so far; none before it began, as far as can be seen from here."""
+        return read_events(self.folder / "events" / f"{index}.jsonl")
+
+    def has_left(self, index: int) -> bool:
+        """Whether the job of an index has told that it leaves, and every end that it told of can be seen from here."""
+        told = self.events(index)
+        if not told or told[-1]["event"] != "left":
+            return False
+        root = self.folder.parent.parent
+        return all(Attempt(root / e["attempt"]).end is not None for e in told if e["event"] == "ended")
 
     @property
     def has_begun(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,16 +10,14 @@ from typing import Any
 from kalloy.workflows.attempt import Attempt, Outcome, State, attempts
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.execution.causes import Cause
-from kalloy.workflows.files import read_json
 from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.steps import selected
-from kalloy.workflows.submission.queue import SILENT, Place, Queue, cause_of_ending
+from kalloy.workflows.submission.queue import Place, Queue, cause_of_ending
 from kalloy.workflows.submission.schedulers.vocabulary import Phase
+from kalloy.workflows.submission.unbegun import why_left_alone
 
 ASKED = "cancel.json"
 """In an attempt's folder: a person has asked for its end."""
-MAX_SILENT = 3
-"""Jobs that may end before they began an attempt, by no fault of the script, until it is left alone."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ def all_standings(campaign: Campaign, queue: Queue | None = None) -> list[Standi
 
 
 class _Done:
-    """Whether calculations are done, each looked at once."""
+    """Whether calculations are done; each is looked at once, where its own standing has not told it already."""
 
     def __init__(self, campaign: Campaign) -> None:
         self.campaign = campaign
@@ -77,23 +76,26 @@ class _Done:
             self._known[key] = any((end := a.end) and end["outcome"] == Outcome.DONE for a in tried)
         return self._known[key]
 
-    def learn(self, member: str, stage: Stage) -> None:
-        self._known[member, stage] = True
+    def learn(self, member: str, stage: Stage, done: bool) -> None:
+        self._known[member, stage] = done
 
 
 def _standing(campaign: Campaign, member: str, stage: Stage, step: int, queue: Queue | None, known: _Done) -> Standing:
     tried = attempts(campaign.calculation(member, stage))
     last = tried[-1] if tried else None
     plain = Standing(member, stage, step, State.READY, last, len(tried))
-    if last and (end := last.end):
-        if end["outcome"] == Outcome.DONE:
-            known.learn(member, stage)
-        return _ended(plain, end)
+    end = last.end if last else None
+    if end is not None and end["outcome"] == Outcome.DONE:
+        known.learn(member, stage, True)
+    elif len(tried) < 2:
+        known.learn(member, stage, False)
+    if last and end is not None:
+        return _as_the_scheduler_says(_ended(plain, end), last, queue)
     if last and (owner := last.owner):
         return _claimed(plain, last, owner, queue)
-    parents = campaign.member(member).parents(stage, campaign.spec.stages)
-    missing = tuple((p.member, p.stage) for p in parents if not known(p.member, p.stage))
-    plain = replace(plain, waits_for=missing)
+    missing = tuple((p.member, p.stage) for p in campaign.parents(member, stage) if not known(p.member, p.stage))
+    if missing:
+        plain = replace(plain, waits_for=missing)
     if last and queue and (place := queue.place(last)) and place.is_live:
         return _sent(plain, place, queue)
     if missing:
@@ -109,6 +111,17 @@ def _ended(plain: Standing, end: dict[str, Any]) -> Standing:
     known = [c.value for c in Cause]
     cause = Cause(end["cause_class"]) if end.get("cause_class") in known else None
     return _as_told(replace(plain, state=state, cause=end["cause"], cause_class=cause))
+
+
+def _as_the_scheduler_says(standing: Standing, attempt: Attempt, queue: Queue | None) -> Standing:
+    """An engine that was ended from outside does not know why; its scheduler may."""
+    if queue is None or standing.state is not State.FAILED or standing.cause_class is not Cause.NODE:
+        return standing
+    place = queue.claimed(attempt, attempt.owner or {})
+    if place is None or not place.ending or not place.ending.get("cause"):
+        return standing
+    cause = f"{standing.cause}; the scheduler says {place.ending['word']}"
+    return replace(standing, cause=cause, cause_class=Cause(place.ending["cause"]))
 
 
 def _as_told(standing: Standing) -> Standing:
@@ -129,6 +142,7 @@ def _claimed(plain: Standing, attempt: Attempt, owner: dict[str, Any], queue: Qu
         return replace(plain, state=state, cause=cause or None)
     plain = replace(plain, place=place)
     if place.ending:
+        os.listdir(attempt.folder)  # so that a network file system looks anew
         if end := attempt.end:  # it ended between the two looks
             return _ended(plain, end)
         word, why = place.ending["word"], place.ending.get("why")
@@ -141,12 +155,13 @@ def _claimed(plain: Standing, attempt: Attempt, owner: dict[str, Any], queue: Qu
 
 def _sent(plain: Standing, place: Place, queue: Queue) -> Standing:
     """An attempt that is in a batch and that no runner has claimed yet."""
-    plain = replace(plain, place=place)
     if place.batch.id is None:
-        return replace(plain, state=State.SUBMITTING, cause="it is not known yet whether the scheduler has it")
-    if place.job and place.job.phase is Phase.QUEUED:
-        return replace(plain, state=State.QUEUED, cause=_waiting(place))
-    return replace(plain, state=State.QUEUED, cause=_doubt(place, queue))
+        state, cause = State.SUBMITTING, "it is not known yet whether the scheduler has it"
+        return replace(plain, place=place, state=state, cause=cause)
+    is_waiting = place.job is not None and place.job.phase is Phase.QUEUED
+    return replace(
+        plain, place=place, state=State.QUEUED, cause=_waiting(place) if is_waiting else _doubt(place, queue)
+    )
 
 
 def _waiting(place: Place) -> str | None:
@@ -168,15 +183,10 @@ def _doubt(place: Place, queue: Queue | None) -> str | None:
 
 def _never_began(plain: Standing, attempt: Attempt) -> Standing:
     """Ready, unless its jobs ended before they began it."""
-    path = attempt.folder / SILENT
-    if not path.is_file():
+    if (left_alone := why_left_alone(attempt)) is None:
         return plain
-    silent = read_json(path)
-    last = silent[-1]
-    if last["word"] in ("FAILED", "COMPLETED", "failed", "done", "EXIT", "DONE", "F") or len(silent) >= MAX_SILENT:
-        cause = f"its job ended ({last['word']}) before it began: read {last['log']}, then: kalloy retry"
-        return replace(plain, state=State.FAILED, cause=cause)
-    return plain
+    cause, cause_class = left_alone
+    return replace(plain, state=State.FAILED, cause=cause, cause_class=cause_class)
 
 
 def tally(found: list[Standing]) -> str:

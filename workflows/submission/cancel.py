@@ -19,10 +19,12 @@ PATIENCE = 60.0
 _OPEN = (State.READY, State.BLOCKED, State.SUBMITTING, State.QUEUED, State.RUNNING)
 
 
-def to_cancel(campaign: Campaign, queue: Queue, members: Collection[str]) -> list[Standing]:
-    """What has not ended, of these members; of all where none is named."""
-    found = all_standings(campaign, queue)
-    return [s for s in found if s.attempt and s.state in _OPEN and (not members or s.member in members)]
+def to_cancel(
+    campaign: Campaign, queue: Queue, members: Collection[str], states: Collection[str] = ()
+) -> list[Standing]:
+    """What has not ended, of these members and in these states; of all where none is named."""
+    found = [s for s in all_standings(campaign, queue) if s.attempt and s.state in _OPEN]
+    return [s for s in found if (not members or s.member in members) and (not states or s.state in states)]
 
 
 def cancel(campaign: Campaign, queue: Queue, asked: Sequence[Standing], tell: Callable[[str], None]) -> int:

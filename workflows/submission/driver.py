@@ -22,6 +22,7 @@ from kalloy.workflows.submission.local_step import OPEN, LocalStep, end_left_beh
 from kalloy.workflows.submission.queue import Queue
 from kalloy.workflows.submission.queue_step import QueueStep
 from kalloy.workflows.submission.repetition import AGAIN, write_again
+from kalloy.workflows.submission.script import require_scripts
 
 QUIET = 2.0
 """Seconds before writing many inputs is worth a word."""
@@ -69,6 +70,7 @@ def drive(
         Where another driver works on the campaign.
     """
     require_engine(campaign)
+    require_scripts(campaign)
     require_sound(campaign)
     with driver_lock(campaign.root):
         try:
@@ -85,7 +87,7 @@ def _drive(campaign: Campaign, watcher: Watcher, retry_failed: bool, take_over: 
         watcher.selected(selection)
         _prepare(campaign, selection, retry_failed, watcher)
         if campaign.spec.machine.scheduler == "local":
-            done = LocalStep(campaign, selection, watcher.look, take_over).run()
+            done = LocalStep(campaign, selection, watcher.look, watcher.say, take_over).run()
         else:
             done = QueueStep(campaign, selection, watcher, at_once).run()
         if not done:
@@ -115,6 +117,7 @@ def submit_once(campaign: Campaign, watcher: Watcher, *, at_once: int | None = N
             mend="use `kalloy run`, or name the scheduler in [site.NAME]",
         )
     require_engine(campaign)
+    require_scripts(campaign)
     require_sound(campaign)
     found: list[Standing] = []
     with driver_lock(campaign.root):

@@ -12,7 +12,7 @@ from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.steps import Selection
 from kalloy.workflows.submission.batch import Batch, new_batch
 from kalloy.workflows.submission.board import Standing, all_standings, standings
-from kalloy.workflows.submission.repetition import pause, repeat, write_again
+from kalloy.workflows.submission.repetition import followed, pause, repeat, write_again
 from kalloy.workflows.submission.schedulers.local import Job, LocalScheduler, end_group
 
 OPEN = (State.READY, State.BLOCKED)
@@ -24,9 +24,14 @@ class LocalStep:
     """Runs one step until nothing more can be done."""
 
     def __init__(
-        self, campaign: Campaign, selection: Selection, look: Callable[[list[Standing]], None], take_over: bool
+        self,
+        campaign: Campaign,
+        selection: Selection,
+        look: Callable[[list[Standing]], None],
+        say: Callable[[str], None],
+        take_over: bool,
     ) -> None:
-        self.campaign, self.selection, self.tell, self.take_over = campaign, selection, look, take_over
+        self.campaign, self.selection, self.tell, self.say, self.take_over = campaign, selection, look, say, take_over
         self.scheduler = LocalScheduler()
         self.batches: dict[Stage, Batch] = {}
         self.sent: dict[Attempt, Job] = {}
@@ -53,6 +58,8 @@ class LocalStep:
         taken = [s for s in found if self._is_taken_over(s)]
         write_again(self.campaign, self.selection, taken)
         again = repeat(self.campaign, self.selection, [s for s in found if not self._is_ours(s)])
+        for standing in [*taken, *again]:
+            self.say(followed(standing))
         return standings(self.campaign, self.selection.step) if taken or again else found
 
     def _is_taken_over(self, standing: Standing) -> bool:

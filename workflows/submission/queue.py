@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from kalloy.workflows.attempt import Attempt, now
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.execution.causes import Cause
-from kalloy.workflows.files import read_json, write_json
+from kalloy.workflows.submission import unbegun
 from kalloy.workflows.submission.batch import CLOSED, SUBMITTED, VOID, Batch
 from kalloy.workflows.submission.schedulers import scheduler_of
 from kalloy.workflows.submission.schedulers.vocabulary import Job, Limits, Phase, Scheduler, Unknown
-
-SILENT = "never-began.json"
-"""In an attempt's folder: the jobs that ended before they began it."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,7 @@ class Queue:
 
     def __init__(self, campaign: Campaign) -> None:
         self.campaign = campaign
+        self._prefix = "" if campaign.root == Path() else f"{campaign.root}/"
         name = campaign.spec.machine.scheduler
         self.scheduler: Scheduler | None = None if name == "local" else scheduler_of(name)
         self.trouble: str | None = None
@@ -52,6 +52,8 @@ class Queue:
         self._read: dict[str, Batch] = {}
         self._endings: dict[str, dict[str, dict[str, Any]]] = {}
         self._places: dict[str, tuple[Batch, int]] = {}
+        self._left: set[tuple[str, int]] = set()
+        self._noted: defaultdict[str, set[int]] = defaultdict(set)
         self.find()
 
     def find(self) -> None:
@@ -91,26 +93,32 @@ class Queue:
         """Of the newest batch that is not closed and holds the attempt."""
         if not self._places:
             return None
-        found = self._places.get(attempt.folder.relative_to(self.campaign.root).as_posix())
+        found = self._places.get(self._name(attempt))
         return self._at(*found) if found else None
 
     def claimed(self, attempt: Attempt, owner: dict[str, Any]) -> Place | None:
         """Of the job that claimed an attempt; None for a claim that no batch of a queueing system made."""
         tag = owner.get("tag", "")
         folder = self.campaign.batches / tag
-        if self.scheduler is None or not tag or not (folder / "manifest.json").is_file():
+        if self.scheduler is None or not tag:
             return None
-        batch = self._read.get(tag) or Batch(folder)
-        index = batch.index_of(attempt.folder.relative_to(self.campaign.root).as_posix())
+        if (batch := self._read.get(tag)) is None:
+            if not (folder / "manifest.json").is_file():
+                return None
+            batch = Batch(folder)
+        index = batch.index_of(self._name(attempt))
         return None if index is None or batch.manifest["scheduler"] == "local" else self._at(batch, index)
+
+    def _name(self, attempt: Attempt) -> str:
+        """As manifests hold it: ``K03/c12/relax/a01``."""
+        return str(attempt.folder).removeprefix(self._prefix)
 
     def _at(self, batch: Batch, index: int) -> Place:
         endings = self._endings.get(batch.tag) if batch.tag in self._endings else batch.endings
         ending = (endings or {}).get(str(index))
         job = self.jobs.get((batch.tag, index))
         is_back = job is not None and job.phase is not Phase.ENDED
-        is_over = ending is not None and ("job" in ending or _is_final(ending, self._grace))
-        return Place(batch, index, job, ending if is_over and not is_back else None)
+        return Place(batch, index, job, ending if self._is_final(batch, index, ending) and not is_back else None)
 
     @cached_property
     def limits(self) -> Limits:
@@ -123,8 +131,34 @@ class Queue:
         return self.limits.grace if self.scheduler else 0.0
 
     def in_flight(self) -> int:
-        """Jobs that are submitted, or may be, and have not ended."""
-        return sum(self._at(b, i).is_live for b in self.batches for i in range(len(b.entries)))
+        """Jobs that are submitted, or may be, and have not ended by the scheduler's word or by its long silence."""
+        return sum(self._may_run(b, i) for b in self.batches for i in range(len(b.entries)))
+
+    def _may_run(self, batch: Batch, index: int) -> bool:
+        if (job := self.jobs.get((batch.tag, index))) is not None:
+            return job.phase is not Phase.ENDED
+        ending = self._endings[batch.tag].get(str(index))
+        return ending is None or not ("job" in ending or self._is_final(batch, index, ending))
+
+    def _is_final(self, batch: Batch, index: int, ending: dict[str, Any] | None) -> bool:
+        """Whether a job has ended and what it wrote can be seen: by its own word, else after the file system's lag.
+
+        The silence of a scheduler that has forgotten it counts as an end once it has lasted for the grace time.
+        """
+        if ending is None:
+            return False
+        if batch.is_closed or self._has_left(batch, index):
+            return True
+        return age(ending["at"]) >= max(self._lag, 0.0 if "job" in ending else self._grace)
+
+    def _has_left(self, batch: Batch, index: int) -> bool:
+        if (batch.tag, index) not in self._left and batch.has_left(index):
+            self._left.add((batch.tag, index))
+        return (batch.tag, index) in self._left
+
+    @property
+    def _lag(self) -> float:
+        return self.campaign.spec.machine.lag
 
     # -- what only a driver does -----------------------------------------------
 
@@ -166,7 +200,7 @@ class Queue:
         return [
             i
             for i in range(len(batch.entries))
-            if (batch.tag, i) not in self.jobs and not _is_final(ended.get(str(i)), float("inf"))
+            if (batch.tag, i) not in self.jobs and "job" not in ended.get(str(i), {})
         ]
 
     def _record_endings(
@@ -178,46 +212,26 @@ class Queue:
             job = self.jobs.get((batch.tag, index)) or recorded.get((batch.tag, index))
             if job is not None and job.phase is not Phase.ENDED:
                 endings.pop(str(index), None)  # requeued: it is back
+                self._left.discard((batch.tag, index))
             elif job is not None:
                 endings.setdefault(str(index), _ending(job))
                 if "job" not in endings[str(index)]:  # it was only missing until now
                     endings[str(index)] = _ending(job)
             elif index in absent and not unknown:
                 endings.setdefault(str(index), {"word": "gone", "why": "the scheduler no longer knows it", "at": now()})
-        if endings == before and not self._can_close(batch, endings):
-            return
-        if self._can_close(batch, endings):
-            for index in range(len(batch.entries)):
-                self._mark_silent(batch, index, endings[str(index)])
+        final = {i for i in range(len(batch.entries)) if self._is_final(batch, i, endings.get(str(i)))}
+        for index in final - self._noted[batch.tag]:
+            unbegun.note(batch, index, endings[str(index)])
+        self._noted[batch.tag] = final
+        if len(final) == len(batch.entries):
             batch.record(CLOSED, endings=endings)
-        else:
+        elif endings != before:
             batch.record("endings.json", endings=endings)
         self._endings[batch.tag] = endings
-
-    def _can_close(self, batch: Batch, endings: dict[str, dict[str, Any]]) -> bool:
-        return all(_is_final(endings.get(str(i)), self._grace) for i in range(len(batch.entries)))
-
-    def _mark_silent(self, batch: Batch, index: int, ending: dict[str, Any]) -> None:
-        """A job that ended and never began is put on record, so that nobody starts it for ever."""
-        if batch.began(index) is not None or not batch.entries[index]:
-            return
-        first = Attempt(self.campaign.root / batch.entries[index][0])
-        path = first.folder / SILENT
-        if first.owner is None and first.folder.is_dir():
-            before = read_json(path) if path.is_file() else []
-            log = batch.log(index).relative_to(self.campaign.root)
-            write_json(path, [*before, {"tag": batch.tag, "word": ending["word"], "log": str(log), "at": now()}])
 
 
 def _ending(job: Job) -> dict[str, Any]:
     return {"word": job.word, "why": job.why, "cause": job.cause, "job": job.id, "at": now()}
-
-
-def _is_final(ending: dict[str, Any] | None, grace: float) -> bool:
-    """Whether a job is known to have ended: by the scheduler's word, or by its silence for long enough."""
-    if ending is None:
-        return False
-    return "job" in ending or age(ending["at"]) >= grace
 
 
 def age(at: str) -> float:

@@ -11,7 +11,7 @@ from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.steps import Selection
 from kalloy.workflows.submission.board import Standing, standings
 from kalloy.workflows.submission.queue import Queue
-from kalloy.workflows.submission.repetition import pause, repeat
+from kalloy.workflows.submission.repetition import followed, pause, repeat
 from kalloy.workflows.submission.submit import submit_ready
 
 ALIVE = (State.SUBMITTING, State.QUEUED, State.RUNNING)
@@ -62,7 +62,9 @@ class QueueStep:
             self._say(line)
         self._failures = self._failures + 1 if self.queue.trouble else 0
         found = self._look()
-        if repeat(self.campaign, self.selection, found):
+        if again := repeat(self.campaign, self.selection, found):
+            for standing in again:
+                self.told.say(followed(standing))
             found = self._look()
         self.told.look(found)
         if self.queue.trouble:

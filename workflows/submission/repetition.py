@@ -7,7 +7,7 @@ from typing import Any
 
 from kalloy.workflows.attempt import State, attempts
 from kalloy.workflows.campaign import Campaign
-from kalloy.workflows.execution.causes import Cause, repeats, rule_of
+from kalloy.workflows.execution.causes import Cause, repeats, rule
 from kalloy.workflows.inputs.writing import write_attempt
 from kalloy.workflows.steps import Selection
 from kalloy.workflows.submission.board import Standing
@@ -30,6 +30,12 @@ def write_again(campaign: Campaign, selection: Selection, again: Iterable[Standi
         write_attempt(campaign, member, standing.stage, path=selection.path, after=standing.attempt)
 
 
+def followed(standing: Standing) -> str:
+    """A sentence on what is tried again."""
+    why = f": {standing.cause}" if standing.cause else ""
+    return f"{standing.label}: {standing.state}{why}; a new attempt follows"
+
+
 def ends(campaign: Campaign, standing: Standing) -> list[dict[str, Any] | None]:
     """The end records of a calculation's attempts, oldest first, None for one that was lost.
 
@@ -39,14 +45,16 @@ def ends(campaign: Campaign, standing: Standing) -> list[dict[str, Any] | None]:
     known = [a.end for a in tried if not (a.end and a.end["outcome"] == "cancelled")]
     if standing.state is State.LOST and standing.cause_class not in (None, Cause.LOST) and known:
         known[-1] = {"cause_class": standing.cause_class, "goes_on": False}
-    if standing.state is State.FAILED and standing.cause_class is None:
+    if standing.state is State.FAILED and (standing.cause_class is None or known[-1:] == [None]):  # it never began
         return [{"cause": standing.cause}]
+    if standing.state is State.FAILED and known[-1]:
+        known[-1] = {**known[-1], "cause_class": standing.cause_class}
     return known
 
 
 def pause(found: Iterable[Standing]) -> str | None:
     """Why nothing more may start until a person has acted: a full disk; None where nothing is so."""
     for standing in found:
-        if standing.state is State.FAILED and standing.attempt and (rule := rule_of(standing.attempt.end)).pauses:
-            return f"{standing.label}: {standing.cause}; {rule.mend}"
+        if standing.state is State.FAILED and standing.cause_class and (after := rule(standing.cause_class)).pauses:
+            return f"{standing.label}: {standing.cause}; {after.mend}"
     return None

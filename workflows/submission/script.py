@@ -37,6 +37,18 @@ def walltime(needs: Needs) -> int | None:
     return None
 
 
+def require_scripts(campaign: Campaign) -> None:
+    """Refuse a campaign whose job scripts cannot be made, before anything is written.
+
+    Raises
+    ------
+    SpecError
+        As `job_script` does.
+    """
+    for stage in campaign.spec.stages:
+        job_script(campaign, campaign.batches / "kTAG", 1, campaign.spec.machine.for_stage(stage))
+
+
 def job_script(campaign: Campaign, folder: Path, size: int, needs: Needs) -> str:
     """The text of ``job.sh``.
 

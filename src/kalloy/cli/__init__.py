@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
 from importlib import import_module
+from typing import NoReturn
 
 import click
 from click.shell_completion import CompletionItem
@@ -100,6 +102,13 @@ def _bare() -> list[str]:
     return [] if "_KALLOY_COMPLETE" in os.environ else ["--help"]
 
 
+def _unexpected(error: Exception, debug: bool) -> NoReturn:
+    if debug:
+        raise error
+    click.echo(f"kalloy: unexpected {type(error).__name__}: {error}; --debug shows where", err=True)
+    sys.exit(1)
+
+
 def main() -> None:
     """Run the command line; an expected error is one sentence on stderr and its exit code."""
     for stream in (sys.stdout, sys.stderr):
@@ -125,9 +134,11 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(0)
-    except Exception as error:  # a mistake of ours, which nobody should have to read a traceback for
-        if debug:
-            raise
-        click.echo(f"kalloy: unexpected {type(error).__name__}: {error}; --debug shows where", err=True)
+    except OSError as error:
+        if debug or error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            _unexpected(error, debug)
+        click.echo(f"kalloy: {error}; free space or ask for a larger quota, then type the same again", err=True)
         sys.exit(1)
+    except Exception as error:  # a mistake of ours, which nobody should have to read a traceback for
+        _unexpected(error, debug)
     sys.exit(code if isinstance(code, int) else 0)

@@ -18,8 +18,12 @@ if TYPE_CHECKING:
 
 
 def emit_json(value: Any) -> None:
-    """One JSON document on stdout; infinities and NaN are refused rather than printed as invalid JSON."""
-    click.echo(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+    """One JSON document on stdout, a list one entry a line; infinities and NaN are refused, for they are no JSON."""
+    if isinstance(value, list) and value:
+        entries = ",\n".join(json.dumps(entry, ensure_ascii=False, allow_nan=False) for entry in value)
+        click.echo(f"[\n{entries}\n]")
+    else:
+        click.echo(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
 
 
 def emit_table(

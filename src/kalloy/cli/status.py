@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +16,7 @@ if TYPE_CHECKING:
     from kalloy.workflows.submission.board import Standing
     from kalloy.workflows.submission.queue import Queue
 
-_COLUMNS = ("member", "stage", "state", "attempt", "why")
+COLUMNS = ("member", "stage", "state", "attempt", "why")
 
 
 @click.command()
@@ -47,16 +45,19 @@ def command(campaign: str, rebuild: bool, no_query: bool, watch: bool, every: fl
         click.echo(f"index rebuilt: {Index(opened).rebuild()} results", err=True)
     queue = Queue(opened)
     if watch:
-        return _watch(opened, queue, not no_query, every or opened.spec.machine.poll)
-    found = _look(opened, queue, not no_query)
+        from kalloy.cli.watch import Watch
+
+        found = Watch(opened, queue, ask=not no_query).until_nothing_runs(every or opened.spec.machine.poll)
+        return exit_code(opened, found)
+    found = look(opened, queue, not no_query)
     if queue.trouble:
         click.echo(f"{opened.spec.machine.scheduler} does not answer: {queue.trouble}", err=True)
     if as_json:
         emit_json(records(found))
     else:
-        emit_table(_COLUMNS, [_row(s) for s in found], left=5)
-        click.echo(_summary(opened, found))
-    return _code(opened, found)
+        emit_table(COLUMNS, [row(s) for s in found], left=5)
+        click.echo(summary(opened, found))
+    return exit_code(opened, found)
 
 
 def records(found: Sequence[Standing]) -> list[dict[str, Any]]:
@@ -78,7 +79,8 @@ def records(found: Sequence[Standing]) -> list[dict[str, Any]]:
     ]
 
 
-def _look(campaign: Campaign, queue: Queue, ask: bool) -> list[Standing]:
+def look(campaign: Campaign, queue: Queue, ask: bool) -> list[Standing]:
+    """Every calculation, after one question to the scheduler."""
     from kalloy.workflows.submission.board import all_standings
 
     queue.find()
@@ -87,7 +89,8 @@ def _look(campaign: Campaign, queue: Queue, ask: bool) -> list[Standing]:
     return all_standings(campaign, queue)
 
 
-def _row(standing: Standing) -> tuple[object, ...]:
+def row(standing: Standing) -> tuple[object, ...]:
+    """Of the table; what runs shows how far it is."""
     from kalloy.workflows.attempt import State
     from kalloy.workflows.submission.pulse import pulse
 
@@ -98,7 +101,8 @@ def _row(standing: Standing) -> tuple[object, ...]:
     return standing.member, standing.stage, standing.state, name, why
 
 
-def _summary(campaign: Campaign, found: Sequence[Standing]) -> str:
+def summary(campaign: Campaign, found: Sequence[Standing]) -> str:
+    """``7 done, 2 running; step 1 of 2``."""
     from kalloy.workflows.submission.board import tally
 
     if not found:
@@ -109,67 +113,10 @@ def _summary(campaign: Campaign, found: Sequence[Standing]) -> str:
     return f"{tally(list(found))}; step {step} of {len(campaign.spec.step)}"
 
 
-def _code(campaign: Campaign, found: list[Standing]) -> int:
+def exit_code(campaign: Campaign, found: list[Standing]) -> int:
+    """0 done, 1 some failed, 3 still waiting."""
     from kalloy.workflows.attempt import State
     from kalloy.workflows.submission.driver import remaining
 
     failed = any(s.state in (State.FAILED, State.NEEDS_DECISION, State.LOST) for s in found)
     return 1 if failed else 3 if remaining(campaign, found) else 0
-
-
-def _watch(campaign: Campaign, queue: Queue, ask: bool, every: float) -> int:
-    """A table that is drawn anew; on anything but a terminal one line a look."""
-    from kalloy.workflows.submission.local_step import OPEN
-    from kalloy.workflows.submission.queue_step import ALIVE
-
-    began, done_at_first = time.monotonic(), -1
-    screen = _screen() if sys.stdout.isatty() else None
-    try:
-        while True:
-            found = _look(campaign, queue, ask)
-            done = sum(s.state == "done" for s in found)
-            done_at_first = done if done_at_first < 0 else done_at_first
-            line = _summary(campaign, found) + _estimate(found, done - done_at_first, time.monotonic() - began)
-            line += f"; {queue.trouble}" if queue.trouble else ""
-            _show(screen, found, line)
-            if not any(s.state in (*ALIVE, *OPEN) for s in found):
-                return _code(campaign, found)
-            time.sleep(every)
-    finally:
-        if screen:
-            screen.stop()
-
-
-def _screen() -> Any:
-    from rich.live import Live
-
-    live = Live(auto_refresh=False)
-    live.start()
-    return live
-
-
-def _show(screen: Any, found: Sequence[Standing], line: str) -> None:
-    if screen is None:
-        click.echo(line)
-        return
-    from rich.box import SIMPLE_HEAD
-    from rich.markup import escape
-    from rich.table import Table
-
-    busy = [s for s in found if s.state not in ("done", "blocked")]
-    room = max(screen.console.height - 6, 5)
-    table = Table(*_COLUMNS, box=SIMPLE_HEAD, pad_edge=False, caption=line, caption_justify="left")
-    for standing in busy[:room]:
-        table.add_row(*("–" if cell is None else escape(str(cell)) for cell in _row(standing)))
-    if len(busy) > room:
-        table.add_row("…", f"{len(busy) - room} more")
-    screen.update(table, refresh=True)
-
-
-def _estimate(found: Sequence[Standing], new: int, seconds: float) -> str:
-    """When it will end if it goes on as it did since we look."""
-    left = sum(s.state in ("ready", "blocked", "submitting", "queued", "running") for s in found)
-    if not new or not left:
-        return ""
-    end = time.time() + left * seconds / new
-    return f"; about {left * seconds / new / 60:.0f} min left, until {time.strftime('%H:%M', time.localtime(end))}"

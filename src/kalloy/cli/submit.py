@@ -11,6 +11,7 @@ from kalloy.cli.elsewhere import elsewhere
 from kalloy.cli.output import campaign_argument, dry_run_option, emit_json, json_option, max_jobs_option
 
 if TYPE_CHECKING:
+    from kalloy.workflows.campaign import Campaign
     from kalloy.workflows.steps import Selection
     from kalloy.workflows.submission.board import Standing
 
@@ -63,17 +64,15 @@ class Echo:
         click.echo(line, err=self.quiet)
 
 
-def _preview(campaign: object) -> None:
-    from kalloy.workflows.campaign import Campaign
-    from kalloy.workflows.submission.board import all_standings, tally
-    from kalloy.workflows.submission.entries import loads
-    from kalloy.workflows.submission.queue import Queue
+def _preview(campaign: Campaign) -> None:
+    from kalloy.workflows.submission.board import tally
+    from kalloy.workflows.submission.preview import preview
 
-    assert isinstance(campaign, Campaign)
-    found = all_standings(campaign, Queue(campaign))
+    found, jobs = preview(campaign)
     click.echo(f"{tally(found)}; nothing is written or submitted")
-    for load in loads(campaign, found):
+    for load, script in jobs:
         options = ", ".join(f"{k}={v}" for k, v in load.needs.options.items())
-        click.echo(f"{len(load.jobs)} jobs{f' with {options}' if options else ''}")
+        click.echo(f"\n{len(load.jobs)} jobs{f' with {options}' if options else ''}:")
         for job in load.jobs:
             click.echo("  " + ", ".join(str(a.folder.relative_to(campaign.root)) for a in job))
+        click.echo("their script:\n" + "".join(f"  | {line}\n" for line in script.splitlines()), nl=False)

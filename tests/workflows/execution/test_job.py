@@ -66,6 +66,7 @@ def test_a_failed_parent_skips_its_children_and_others_go_on(campaign: Campaign)
         ("ended", "K1/c2/relax/a01", "done"),
         ("claimed", "K1/c2/static/a01", None),
         ("ended", "K1/c2/static/a01", "done"),
+        ("left", None, None),
     ]
     assert "parent 'K1/c1/relax' is not done" in str(events_of(manifest, 0)[3][2])
     assert "parent 'K1/c1/relax' is not done" in done.stdout
@@ -92,6 +93,19 @@ def test_nothing_new_begins_when_the_time_is_nearly_over(campaign: Campaign) -> 
     found = run_job([relax, static], deadline=Deadline(time.time() + 5, 10))
     assert [(outcome, words) for _, outcome, words in found] == [(None, "skipped: the job's time is nearly over")] * 2
     assert relax.owner is None
+
+
+def test_the_batch_is_told_why_nothing_began(campaign: Campaign) -> None:
+    manifest = manifest_of(campaign, write(campaign, "K1/c1", Stage.RELAX, Stage.STATIC))
+    attempts, _ = attempts_of(manifest, 0)
+    run_job(attempts, deadline=Deadline(time.time() + 5, 10), events=Events.of_batch(manifest, 0, "7"), tag="k")
+    why = "skipped: the job's time is nearly over"
+    assert events_of(manifest, 0) == [
+        ("started", None, None),
+        ("late", "K1/c1/relax/a01", why),
+        ("late", "K1/c1/static/a01", why),
+        ("left", None, None),
+    ]
 
 
 def test_one_process_runs_many_attempts(campaign: Campaign) -> None:
@@ -152,4 +166,4 @@ def test_a_job_writes_in_its_attempts_and_its_event_file_alone(
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert [a.end["outcome"] for a in attempts if a.end] == ["done", "done"]
-    assert [event for event, _, _ in events_of(manifest, 0)] == ["started", *["claimed", "ended"] * 2]
+    assert [event for event, _, _ in events_of(manifest, 0)] == ["started", *["claimed", "ended"] * 2, "left"]

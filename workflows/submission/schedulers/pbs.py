@@ -25,6 +25,8 @@ NO = re.compile(
     re.IGNORECASE,
 )
 LIMIT = re.compile(r"would exceed|exceeds? .*limit|maximum number of jobs|max_queued|queue limit", re.IGNORECASE)
+NO_HISTORY = re.compile(r"job history|job_history_enable|(invalid|illegal|unknown) option", re.IGNORECASE)
+"""How qstat refuses ``-x``: "PBS is not configured to maintain job history"."""
 _GRACE = 90.0
 """Seconds; the server does not say how long a message may take."""
 _ENDED = ("F", "X", "C", "M")
@@ -45,7 +47,7 @@ class _Pbs:
     proved_with: str | None = None
     can_chain = False
     array_flag: str
-    listing: tuple[str, ...]
+    listing: tuple[str, ...] = ("-f", "-t")
 
     def limits(self) -> Limits:
         """``max_array_size`` of the server, where it says so."""
@@ -70,10 +72,13 @@ class _Pbs:
         """One qstat of everything; the names are picked out here."""
         if not tags:
             return []
-        said = call(["qstat", *self.listing])
+        said = self._list()
         if said.code != 0:
             return said.unknown
         return [job for job in read_jobs(said.out) if job.tag in tags]
+
+    def _list(self) -> Said:
+        return call(["qstat", *self.listing])
 
     def accounting(self, tags: Collection[str]) -> list[Job] | Unknown | None:
         """The server's history is part of the listing; users cannot read its accounts."""
@@ -91,11 +96,24 @@ class _Pbs:
 
 
 class OpenPbs(_Pbs):
-    """OpenPBS and PBS Pro: ``-J``, finished jobs by ``-x``."""
+    """OpenPBS and PBS Pro: ``-J``, finished jobs by ``-x`` where the server keeps a history of them.
+
+    Without a history (``job_history_enable`` is off) ended jobs are gone from the listing at once; then their own end
+    records tell how they ended.
+    """
 
     name = "pbs"
     array_flag = "-J"
-    listing = ("-f", "-t", "-x")
+
+    def __init__(self) -> None:
+        self._history: tuple[str, ...] = ("-x",)
+
+    def _list(self) -> Said:
+        said = call(["qstat", *self.listing, *self._history])
+        if said.code not in (None, 0) and self._history and NO_HISTORY.search(said.err + said.out):
+            self._history = ()
+            return self._list()
+        return said
 
 
 class Torque(_Pbs):
@@ -104,7 +122,6 @@ class Torque(_Pbs):
     name = "torque"
     unproved = (*_Pbs.unproved, "its own listing")
     array_flag = "-t"
-    listing = ("-f", "-t")
 
 
 def read_submission(said: Said) -> Answer:

@@ -26,11 +26,14 @@ NO = re.compile(
     r"can't (read|find|resolve)|error opening|no such|does not exist|unknown option|not allowed|parallel environment",
     re.IGNORECASE,
 )
-LIMIT = re.compile(r"(exceed|only \d+ jobs|too many|job limit|max_u_jobs|max_jobs|limit of)", re.IGNORECASE)
+LIMIT = re.compile(
+    r"exceed|only \d+ jobs|more than \d+ tasks|too many|job limit|max_u_jobs|max_jobs|limit of", re.IGNORECASE
+)
 _GRACE = 50.0
 """Seconds: twice what a message may take, and what accounting is behind (its file is flushed every 15 s by default)."""
-FAILED = {"37": Cause.WALLTIME, "100": Cause.LOST, "26": Cause.NODE, "21": Cause.NODE, "25": Cause.NODE}
-"""qacct's ``failed`` codes: 37 is a limit that was passed, 21 to 26 are the node's."""
+FAILED = {"37": Cause.WALLTIME, "100": Cause.LOST, **dict.fromkeys(("19", "21", "25", "26"), Cause.NODE)}
+"""qacct's ``failed`` codes: 37 is a limit that was passed, 21 to 26 are the node's, and 19 is what a node that comes
+back says of the jobs that it has lost."""
 
 
 class GridEngine:
@@ -38,7 +41,7 @@ class GridEngine:
 
     name = "sge"
     prefix = "#$"
-    unproved: tuple[str, ...] = ("a limit of the number of jobs (max_u_jobs)",)
+    unproved: tuple[str, ...] = ()
     programs = ("qsub", "qstat", "qacct", "qdel", "qconf")
     version = ("qstat", "-help")
     proved_with: str | None = "8.1.9"
