@@ -37,6 +37,7 @@ class Scripted:
         self.orders: list[Order] = []
         self.says: dict[tuple[str, int], tuple[Phase, str]] = {}
         self.cause: Cause | None = None
+        self.is_down = False
 
     def limits(self) -> Limits:
         return Limits(100, 30.0)
@@ -47,6 +48,8 @@ class Scripted:
         return Accepted(str(len(self.orders)))
 
     def poll(self, tags: Collection[str]) -> list[Job] | Unknown:
+        if self.is_down:
+            return Unknown("connect failure")
         return [Job("1", i, tag, *said, cause=self.cause) for (tag, i), said in self.says.items() if tag in tags]
 
     def accounting(self, tags: Collection[str]) -> list[Job] | Unknown | None:
@@ -323,3 +326,15 @@ def test_what_was_ended_from_outside_has_the_schedulers_cause(step: QueueStep, s
     step.cycle()
     why = "engine ended from outside by SIGTERM; the scheduler says TIMEOUT"
     assert f"host relax: failed: {why}; a new attempt follows" in step.told.said  # type: ignore[attr-defined]
+
+
+def test_a_scheduler_out_of_reach_is_told_once_each_time(step: QueueStep, scheduler: Scripted) -> None:
+    for _ in range(2):
+        scheduler.is_down = True
+        for _ in range(3):
+            assert host(step).state is State.QUEUED
+        scheduler.is_down = False
+        step.cycle()
+    away = "slurm does not answer (connect failure): nothing is submitted until it does"
+    said = step.told.said  # type: ignore[attr-defined]
+    assert said[-4:] == [away, "slurm answers again"] * 2

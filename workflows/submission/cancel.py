@@ -10,6 +10,7 @@ from kalloy.workflows.attempt import Attempt, Outcome, State, claim, is_elsewher
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.files import write_json
 from kalloy.workflows.submission.board import ASKED, Standing, all_standings
+from kalloy.workflows.submission.entries import many_jobs
 from kalloy.workflows.submission.queue import Queue
 from kalloy.workflows.submission.schedulers.local import end_group
 from kalloy.workflows.submission.schedulers.vocabulary import Phase, Unknown
@@ -77,7 +78,7 @@ def _end_jobs(queue: Queue, working: Sequence[Standing], tell: Callable[[str], N
         raise EngineError(
             f"{queue.scheduler.name} does not say that it ended the jobs: {answer.words}", mend="try again"
         )
-    tell(f"{len(jobs)} jobs: {queue.scheduler.name} was told to end them")
+    tell(f"{many_jobs(len(jobs))}: {queue.scheduler.name} was told to end {'it' if len(jobs) == 1 else 'them'}")
 
 
 def _all_ended(queue: Queue, entry: Sequence[str]) -> bool:

@@ -22,6 +22,11 @@ class Load:
     """What each runs, in order."""
 
 
+def many_jobs(number: int) -> str:
+    """``1 job``, ``3 jobs``."""
+    return f"{number} job{'' if number == 1 else 's'}"
+
+
 def loads(campaign: Campaign, found: Iterable[Standing]) -> list[Load]:
     """Everything that is ready, and what can follow it in the same job."""
     by_member: dict[str, list[Standing]] = {}

@@ -60,7 +60,7 @@ class QueueStep:
         self.queue.ask()
         for line in self.queue.settle():
             self._say(line)
-        self._failures = self._failures + 1 if self.queue.trouble else 0
+        self._count_failures()
         found = self._look()
         if again := repeat(self.campaign, self.selection, found):
             for standing in again:
@@ -76,6 +76,12 @@ class QueueStep:
             found = self._look()
             self.told.look(found)
         return found
+
+    def _count_failures(self) -> None:
+        if self._failures and not self.queue.trouble:
+            self._said.clear()
+            self.told.say(f"{self._name} answers again")
+        self._failures = self._failures + 1 if self.queue.trouble else 0
 
     @property
     def _name(self) -> str:
@@ -95,7 +101,7 @@ class QueueStep:
             self.told.look([])
 
     def _say(self, line: str) -> None:
-        """Every sentence once, until something else is said."""
+        """Every sentence once, and again after the scheduler was out of reach."""
         if line not in self._said:
             self._said.add(line)
             self.told.say(line)

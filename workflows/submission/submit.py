@@ -9,7 +9,7 @@ from kalloy.workflows.attempt import Attempt
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.submission.batch import SUBMITTED, UNKNOWN, VOID, Batch, new_batch
 from kalloy.workflows.submission.board import Standing
-from kalloy.workflows.submission.entries import Load, followers, loads
+from kalloy.workflows.submission.entries import Load, followers, loads, many_jobs
 from kalloy.workflows.submission.queue import Queue
 from kalloy.workflows.submission.schedulers.vocabulary import Accepted, Answer, LimitReached, Order, Refused, Scheduler
 from kalloy.workflows.submission.script import walltime
@@ -42,6 +42,7 @@ def submit_ready(campaign: Campaign, queue: Queue, found: Sequence[Standing], te
         while waiting:
             free = size if at_once is None else min(size, at_once - queue.in_flight())
             if free < 1:
+                tell(f"at most {at_once} at a time are in flight: the rest waits")
                 return sent
             jobs, rest = waiting[:free], waiting[free:]
             batch, answer = submit(campaign, scheduler, Load(load.needs, jobs))
@@ -63,7 +64,7 @@ def submit_ready(campaign: Campaign, queue: Queue, found: Sequence[Standing], te
                 tell(f"batch {batch.tag}: {answer.words}; it is looked for before anything is submitted again")
                 continue
             sent += len(jobs)
-            tell(f"batch {batch.tag}: {len(jobs)} jobs as {scheduler.name} {answer.id}")
+            tell(f"batch {batch.tag}: {many_jobs(len(jobs))} as {scheduler.name} {answer.id}")
             sent += _chain(campaign, queue, scheduler, answer.id, jobs, found, tell, at_once)
     return sent
 
@@ -88,7 +89,7 @@ def _chain(
         batch, answer = submit(campaign, scheduler, load, after)
         queue.find()
         if isinstance(answer, Accepted):
-            tell(f"batch {batch.tag}: {len(load.jobs)} jobs as {scheduler.name} {answer.id}, after {after}")
+            tell(f"batch {batch.tag}: {many_jobs(len(load.jobs))} as {scheduler.name} {answer.id}, after {after}")
             sent += len(load.jobs) + _chain(campaign, queue, scheduler, answer.id, load.jobs, found, tell, at_once)
     return sent
 

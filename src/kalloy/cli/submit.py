@@ -66,13 +66,14 @@ class Echo:
 
 def _preview(campaign: Campaign) -> None:
     from kalloy.workflows.submission.board import tally
+    from kalloy.workflows.submission.entries import many_jobs
     from kalloy.workflows.submission.preview import preview
 
     found, jobs = preview(campaign)
     click.echo(f"{tally(found)}; nothing is written or submitted")
     for load, script in jobs:
         options = ", ".join(f"{k}={v}" for k, v in load.needs.options.items())
-        click.echo(f"\n{len(load.jobs)} jobs{f' with {options}' if options else ''}:")
+        click.echo(f"\n{many_jobs(len(load.jobs))}{f' with {options}' if options else ''}:")
         for job in load.jobs:
             click.echo("  " + ", ".join(str(a.folder.relative_to(campaign.root)) for a in job))
         click.echo("their script:\n" + "".join(f"  | {line}\n" for line in script.splitlines()), nl=False)

@@ -154,7 +154,7 @@ def test_a_job_knows_its_name(env: dict[str, str], name: str | None, monkeypatch
 def test_a_job_writes_in_its_attempts_and_its_event_file_alone(
     campaign: Campaign, in_namespace: Callable[[str], subprocess.CompletedProcess[str]]
 ) -> None:
-    """Everything else is mounted read-only: the campaign, its database's place, home, /tmp."""
+    """Everything else is mounted read-only: the campaign, its database's place, home, /tmp; and there is no network."""
     attempts = write(campaign, "K1/c1", Stage.RELAX, Stage.STATIC)
     manifest = manifest_of(campaign, attempts)
     writable = [str(a.folder) for a in attempts] + [str(manifest.parent / "events")]
