@@ -36,13 +36,17 @@ MEMBER_LIMIT = 20_000
 class Campaign:
     """A campaign folder, its kalloy.toml read and validated whole.
 
+    Parameters
+    ----------
+    look : only to see where it stands: the host is not read before something asks for it.
+
     Raises
     ------
     InputError
         Where the folder holds no kalloy.toml, or what it asks for cannot be done.
     """
 
-    def __init__(self, root: Path, spec: Spec | None = None) -> None:
+    def __init__(self, root: Path, spec: Spec | None = None, *, look: bool = False) -> None:
         self.root = root
         if spec is None:
             if not (root / SPEC_FILE).is_file():
@@ -52,8 +56,13 @@ class Campaign:
         self._read: dict[Path, list[Recipe]] = {}
         self._made: dict[str, Member] = {}
         self.preset: Preset = load_preset(spec.calculation.preset, root)
-        self.host: Host = load_host(self._host_source, spec.host.cell)
-        self.space = ConfigurationSpace(self.host, [_substitution(t) for t in spec.substitution])
+        if not look:
+            self._check()
+
+    def _check(self) -> None:
+        """Refuse here, before anything is written, what cannot be done."""
+        root, spec = self.root, self.spec
+        _ = self.space
         for table in spec.step:
             for label in table.on.members if isinstance(table.on, On) else ():
                 self.member(label)
@@ -62,7 +71,17 @@ class Campaign:
         for label in spec.derived_from:
             if not self.member(label).is_ranked:
                 raise SpecError(f"'{label}' is no configuration", where=str(root / SPEC_FILE), mend="name one: K03/c12")
-        _ = self.corrections  # refused here, before anything is written
+        _ = self.corrections
+
+    @cached_property
+    def host(self) -> Host:
+        """The crystal that everything is made from."""
+        return load_host(self._host_source, self.spec.host.cell)
+
+    @cached_property
+    def space(self) -> ConfigurationSpace:
+        """What its substitutions allow."""
+        return ConfigurationSpace(self.host, [_substitution(t) for t in self.spec.substitution])
 
     def _check_path(self, number: int, step: StepTable) -> None:
         """A band path is laid through somebody's finished static structure: refuse a step that cannot have one."""

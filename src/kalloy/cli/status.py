@@ -36,7 +36,7 @@ def command(campaign: str, rebuild: bool, no_query: bool, watch: bool, every: fl
     from kalloy.workflows.campaign import Campaign
     from kalloy.workflows.submission.queue import Queue
 
-    opened = Campaign(Path(campaign))
+    opened = Campaign(Path(campaign), look=True)
     if (code := elsewhere(opened, campaign, look=True)) is not None:
         return code
     if rebuild:
