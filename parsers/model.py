@@ -29,6 +29,8 @@ class Header:
     """Day of the start, ``2019 10 16``."""
     time: str | None = None
     """Time of the start, ``20:41:29``."""
+    differences: tuple[str, ...] = ()
+    """What another program than VASP says it does otherwise than VASP, one sentence each."""
 
 
 @dataclass(frozen=True, eq=False)

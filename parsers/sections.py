@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from xml.sax.saxutils import unescape
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,7 +97,8 @@ def header(section: bytes) -> Header:
     """``<generator>``."""
     said = settings(section)
     words = {name: str(said[name]) for name in ("program", "version", "date", "time") if said.get(name)}
-    return Header(**words)
+    differences = tuple(unescape(str(value)) for name, value in said.items() if name.startswith("difference"))
+    return Header(**words, differences=differences)
 
 
 def varrays(section: bytes) -> Mapping[str, bytes]:

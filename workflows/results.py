@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,8 @@ class CampaignResult:
     """What was effective, for `kalloy.workflows.screening.agreement`."""
     cpu_seconds: float | None = None
     wall_seconds: float | None = None
+    differences: list[str] = field(default_factory=list)
+    """What the engine says it does otherwise than VASP, one sentence each."""
 
     @property
     def is_usable(self) -> bool:
@@ -136,6 +138,7 @@ def parse_attempt(attempt: Attempt, root: Path) -> CampaignResult:
         largest_force_eV_A=_largest_row(step.forces) if step else None,
         largest_stress_kB=float(abs(step.stress).max()) if step is not None and step.stress is not None else None,
         settings=settings,
+        differences=list(result.vasprun.header.differences) if result.vasprun else [],
     )
 
 

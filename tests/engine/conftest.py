@@ -78,6 +78,12 @@ def kbr() -> str:
     return KBR
 
 
+@pytest.fixture(scope="session")
+def write() -> Callable[..., Path]:
+    """Write a calculation into any folder."""
+    return write_job
+
+
 @pytest.fixture
 def job(tmp_path: Path) -> Job:
     """Write a calculation into this test's own folder."""

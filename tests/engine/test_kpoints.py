@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 
 from kalloy.errors import VaspInputError
 from kalloy.workflows.gpaw_engine.kpoints import GeneratedMesh, Lines, Mesh, PointList, read_kpoints, wrapped
+from kalloy.workflows.gpaw_engine.sampling import sample
+from kalloy.workflows.gpaw_engine.settings import read_settings
 from kalloy.workflows.gpaw_engine.symmetry import (
     find_operations,
     is_group,
     mapping_mesh,
-    no_operations,
     reduce_mesh,
 )
 
@@ -165,9 +166,8 @@ def test_irreducible_lists_of_real_vasp_runs(shared: Path) -> None:
         if case is None:
             continue
         mesh, atoms, moments, isym, theirs, their_weights = case
-        operations = no_operations(len(atoms), isym == 0) if isym <= 0 else find_operations(atoms, moments, 1e-5)
-        points = mesh.points()
-        ours = reduce_mesh(points, operations.subset(mapping_mesh(operations, points)))
+        chosen = read_settings({"ENCUT": 300, "ISYM": isym, "SYMPREC": 1e-5}, len(atoms))
+        points, ours = mesh.points(), sample(chosen, atoms, mesh, moments).counted  # as the engine does it
         gap = theirs[:, None] - points[None]
         place = (np.abs(gap - np.round(gap)) < 1e-6).all(axis=-1).argmax(axis=1)
         weights = np.bincount(ours.members[place], weights=their_weights, minlength=len(ours.points))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,3 +37,21 @@ def test_volume_relaxation_finds_the_published_constant(
     assert "reached required accuracy" in run.stdout
     volume = Structure.from_file(folder / "CONTCAR").volume
     assert (volume * atoms_in_cube / 2) ** (1 / 3) == pytest.approx(published, rel=0.01)
+
+
+def _published() -> Any:
+    path = Path(__file__).parents[2] / "benchmarks" / "published.py"
+    spec = importlib.util.spec_from_file_location("published", path)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["published"] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["KBr a", "CsBr a", "Si Γ–Γ", "MgO Γ–Γ", "NaCl Γ–Γ", "KBr Γ–Γ", "CsPbBr3 R–R"])
+def test_published_numbers_are_found(name: str) -> None:
+    """Equations of state and gaps, as benchmarks/published.py prints them, within what other codes differ by."""
+    (case,) = [case for case in _published().CASES if case.name == name]
+    assert _published().computed(case) == pytest.approx(case.published, abs=case.tolerance)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -121,4 +123,60 @@ def test_density_of_something_else_is_refused(
     assert run.returncode == 2
     assert word in run.stderr
     assert run.stderr.count("\n") == 1
+    assert not (folder / "vasprun.xml").exists()
+
+
+@pytest.mark.parametrize("isif", ["2", "4", "7"])
+def test_a_relaxation_changes_what_isif_frees(job: Job, run_engine: Engine, kbr: str, isif: str) -> None:
+    import numpy as np
+    from pymatgen.core import Structure
+    from pymatgen.io.vasp.outputs import Xdatcar
+
+    tags = {"ENCUT": "100", "EDIFF": "1E-4", "IBRION": "2", "ISIF": isif, "NSW": "3", "EDIFFG": "-1E-6"}
+    start = kbr.replace("3.35 3.35 0.0", "3.30 3.30 0.02").replace("0.5 0.5 0.5", "0.48 0.49 0.5")
+    folder = job(tags, GAMMA, start)
+    run = run_engine(folder)
+    assert run.returncode == 0, run.stderr
+    before, after = Structure.from_file(folder / "POSCAR"), Structure.from_file(folder / "CONTCAR")
+    moved = after.frac_coords - before.frac_coords
+    apart = np.abs((moved - np.round(moved)) - (moved - np.round(moved))[0]).max()
+    cells = [s.lattice.matrix / s.volume ** (1 / 3) for s in (before, after)]
+    shapes = [cell @ cell.T for cell in cells]
+    assert (apart > 1e-4) == (isif in "24")
+    assert (abs(after.volume / before.volume - 1) > 1e-4) == (isif == "7")
+    assert (np.abs(shapes[1] - shapes[0]).max() > 1e-4) == (isif == "4")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        structures = Xdatcar(folder / "XDATCAR").structures
+        gc.collect()  # pymatgen leaves the file open
+    assert len(structures) == 3
+    assert structures[-1].lattice.volume == pytest.approx(after.volume, rel=1e-5)
+
+
+def test_a_mesh_that_breaks_the_symmetry_keeps_its_own_group_and_says_so(
+    job: Job, run_engine: Engine, kbr: str
+) -> None:
+    """2x2x1 on a cubic lattice: 12 of the 48 operations are left, and OUTCAR and vasprun.xml tell it."""
+    import numpy as np
+
+    from kalloy.parsers.result import read_result
+
+    folder = job({"NSW": "0", "ENCUT": "100", "EDIFF": "1", "NELM": "2"}, "m\n0\nGamma\n2 2 1\n")
+    run = run_engine(folder)
+    assert run.returncode == 0, run.stderr
+    note = "the k-mesh breaks 40 of the crystal's operations"
+    assert note in _text(folder, "OUTCAR")
+    assert "8 operations of crystal and k-points are used" in _text(folder, "OUTCAR")
+    vasprun = read_result(folder).vasprun
+    assert vasprun is not None
+    assert any(note in difference for difference in vasprun.header.differences)
+    assert vasprun.kpoints is not None
+    np.testing.assert_allclose(sorted(vasprun.kpoints.weights), [0.25, 0.25, 0.5])
+
+
+def test_too_few_bands_are_refused(job: Job, run_engine: Engine) -> None:
+    folder = job({"NSW": "0", "NBANDS": "7"})
+    run = run_engine(folder)
+    assert run.returncode == 2
+    assert "NBANDS = 7 holds 14 electrons, and the cell has 16" in run.stderr
     assert not (folder / "vasprun.xml").exists()

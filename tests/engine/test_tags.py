@@ -24,6 +24,7 @@ def test_vasp_defaults() -> None:
         nelm=60,
         nelmin=2,
         nbands=None,
+        amix=None,
         ismear=1,
         sigma=0.2,
         spins=1,
@@ -34,6 +35,7 @@ def test_vasp_defaults() -> None:
         freedom=Freedom.IONS,
         ediffg=1e-3,
         fixed_density=False,
+        continues=False,
         lorbit=0,
         nedos=301,
         emin=None,
@@ -69,6 +71,8 @@ def test_every_tag_has_one_meaning() -> None:
         ("PSTRESS", 5),
         ("ICHARG", 1.5),
         ("ICHARG", 12),
+        ("ICHARG", 0),
+        ("ISTART", 4),
         ("ISMEAR", -4),
         ("ISMEAR", -5),
         ("ISIF", 9),
@@ -88,6 +92,27 @@ def test_every_tag_has_one_meaning() -> None:
 def test_refused_by_name(tag: str, value: object) -> None:
     with pytest.raises(VaspInputError, match=rf"\b{tag}\b"):
         read_settings({"ENCUT": 300, tag: value}, 2)
+
+
+@pytest.mark.parametrize(
+    ("tags", "continues"),
+    [
+        ({}, False),
+        ({"ICHARG": 1}, True),
+        ({"ISTART": 1}, True),
+        ({"ISTART": 1, "ICHARG": 0}, True),
+        ({"ISTART": 0}, False),
+    ],
+)
+def test_what_begins_with_the_restart_file(tags: dict[str, int], continues: bool) -> None:
+    assert read_settings({"ENCUT": 300, **tags}, 2).continues is continues
+
+
+def test_custodians_cures_are_understood() -> None:
+    """What its handlers for unconverged electrons set, one after the other."""
+    mixing = {"ISTART": 1, "ALGO": "Normal", "NELMDL": -6, "BMIX": 0.001, "AMIX_MAG": 0.8, "BMIX_MAG": 0.001}
+    for cure in ({"ALGO": "Fast"}, {"ALGO": "All", "ISEARCH": 1}, mixing, {"AMIN": 0.01}, {"IBRION": 1}):
+        read_settings({"ENCUT": 300, **cure}, 2)
 
 
 def test_misspelt_tag_gets_its_right_name() -> None:

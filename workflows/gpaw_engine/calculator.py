@@ -13,28 +13,20 @@ from ase import Atoms
 from ase.units import Bohr, Ha
 from numpy.typing import NDArray
 
-from kalloy.errors import EngineError
-from kalloy.workflows.gpaw_engine.kpoints import AnyMesh
+from kalloy.errors import EngineError, VaspInputError
+from kalloy.workflows.gpaw_engine.kpoints import AnyMesh, PointList
 from kalloy.workflows.gpaw_engine.projections import project
 from kalloy.workflows.gpaw_engine.pulay import pulay_stress
+from kalloy.workflows.gpaw_engine.restart import FROM_ATOMS, Start, choose_start, continued
+from kalloy.workflows.gpaw_engine.sampling import Sampling, sample
 from kalloy.workflows.gpaw_engine.settings import Settings
 from kalloy.workflows.gpaw_engine.setups import dataset
 from kalloy.workflows.gpaw_engine.states import ElectronicStep, Energies, IonicStep, States
-from kalloy.workflows.gpaw_engine.symmetry import (
-    Irreducible,
-    Operations,
-    find_operations,
-    mapping_mesh,
-    no_operations,
-    on_grid,
-    reduce_mesh,
-)
+from kalloy.workflows.gpaw_engine.symmetry import Operations, on_grid
+from kalloy.workflows.gpaw_engine.workers import divide, same
 
 Array = NDArray[np.float64]
 Watcher = Callable[[int, ElectronicStep], None]
-
-RESTART = "gpaw.gpw"
-"""The restart file: what CHGCAR and WAVECAR are to VASP."""
 
 
 def valence_electrons(atoms: Atoms) -> int:
@@ -47,6 +39,23 @@ def default_bands(electrons: int, atoms: int, spins: int) -> int:
     empty = max(atoms // 2, 3)
     bands = max((electrons + 2) // 2 + empty, ceil(0.6 * electrons))
     return bands + (atoms + 1) // 2 if spins == 2 else bands
+
+
+def number_of_bands(settings: Settings, electrons: int, atoms: int) -> int:
+    """NBANDS, or VASP's default.
+
+    Raises
+    ------
+    VaspInputError : fewer than the electrons fill.
+    """
+    bands = settings.nbands or default_bands(electrons, atoms, settings.spins)
+    if 2 * bands < electrons:
+        raise VaspInputError(
+            f"NBANDS = {bands} holds {2 * bands} electrons, and the cell has {electrons}",
+            where="INCAR",
+            mend=f"leave NBANDS out, or set {default_bands(electrons, atoms, settings.spins)}",
+        )
+    return bands
 
 
 def real_space_grid(atoms: Atoms, encut: float, reach: float) -> tuple[int, int, int]:
@@ -105,27 +114,49 @@ def convergence(settings: Settings, electrons: int, bands: int | None = None) ->
 
 
 class Calculator:
-    """A crystal on a k-mesh, self-consistent geometry by geometry."""
+    """A crystal on a k-mesh or a list of k-points, self-consistent geometry by geometry."""
 
-    def __init__(self, settings: Settings, atoms: Atoms, mesh: AnyMesh, log: Path) -> None:
-        self.settings, self.mesh, self.log = settings, mesh, log
+    def __init__(
+        self, settings: Settings, atoms: Atoms, kpoints: AnyMesh | PointList, log: Path, restarts: Path | None = None
+    ) -> None:
+        """Settle what can be told before anything is computed.
+
+        Parameters
+        ----------
+        restarts : folder whose restart file may be begun with.
+        """
+        self.settings, self.kpoints, self.log = settings, kpoints, log
         self.electrons = valence_electrons(atoms)
-        self.bands = settings.nbands or default_bands(self.electrons, len(atoms), settings.spins)
-        self.grid = real_space_grid(atoms, settings.encut, settings.reach)
+        self.bands = number_of_bands(settings, self.electrons, len(atoms))
         self.moments = self._initial_moments(atoms)
-        self.dropped = 0
-        self.operations, self.irreducible, self.grid = self._symmetry(atoms)
+        self.atoms = atoms
+        self.grid = real_space_grid(atoms, settings.encut, settings.reach)
         self._calc: Any = None
+        self._settle(atoms)
+        self.start = FROM_ATOMS
+        if restarts:
+            self.start = choose_start(restarts, settings, atoms, self.grid, self.parallel)
 
     def _initial_moments(self, atoms: Atoms) -> Array | None:
         if self.settings.spins == 1:
             return None
         return np.array(self.settings.magmoms if self.settings.magmoms is not None else [1.0] * len(atoms))
 
-    def _symmetry(self, atoms: Atoms) -> tuple[Operations, Irreducible, tuple[int, int, int]]:
-        operations, self.dropped = usable_operations(self.settings, atoms, self.mesh, self.moments)
-        grid = compatible_grid(operations, self.grid)
-        return operations, reduce_mesh(self.mesh.points(), operations), grid
+    def _settle(self, atoms: Atoms) -> None:
+        """Symmetry, and what follows from it."""
+        self.sampling: Sampling = sample(self.settings, atoms, self.kpoints, self.moments)
+        self.grid = compatible_grid(self.operations, self.grid)
+        self.parallel = divide(len(self.sampling.counted.points) * self.settings.spins)
+
+    @property
+    def operations(self) -> Operations:
+        """The symmetry in force."""
+        return self.sampling.operations
+
+    @property
+    def gpaw(self) -> Any:
+        """GPAW's own calculator of the last geometry."""
+        return self._calc
 
     def converge(self, atoms: Atoms, watch: Watcher) -> IonicStep:
         """Self-consistency at one geometry, then forces and stress.
@@ -136,7 +167,7 @@ class Calculator:
         ----------
         watch : called after each electronic step with its number, from one on.
         """
-        start = time.process_time()
+        start, began = time.process_time(), time.monotonic()
         steps, converged = [], True
         try:
             for step in self._iterate(atoms):
@@ -154,12 +185,13 @@ class Calculator:
             atoms=atoms.copy(),
             electronic=tuple(steps),
             converged=converged,
-            energies=steps[-1].energies,
+            energies=same(steps[-1].energies),
             forces=np.array(forces),
-            stress=stress,
+            stress=same(stress),
             fermi_level=calc.get_fermi_level(),
             moment=float(dft.results["magmom"]) if self.settings.spins == 2 else 0.0,
             seconds=time.process_time() - start,
+            elapsed=time.monotonic() - began,
         )
 
     def _stress(self, atoms: Atoms) -> Array:
@@ -175,51 +207,56 @@ class Calculator:
             yield from self._iterate_here(atoms)
         except SymmetryBrokenError:
             # The step left the group that the calculation was set up with: start anew with what is left of it.
-            self.operations, self.irreducible, self.grid = self._symmetry(atoms)
-            self._calc = None
+            self._settle(atoms)
+            self._calc, self.start = None, FROM_ATOMS
             yield from self._iterate_here(atoms)
 
     def _iterate_here(self, atoms: Atoms) -> Iterator[ElectronicStep]:
         if self._calc is None:
-            self._calc = self._new()
+            self._calc = self._new(atoms)
         yield from electronic_steps(self._calc.iconverge(atoms))
 
-    def _new(self) -> Any:
-        from gpaw import GPAW, PW
+    def _new(self, atoms: Atoms) -> Any:
+        from gpaw import GPAW
 
-        return GPAW(
-            mode=PW(self.settings.encut),
-            xc="PBE",
-            kpts=self.mesh.points()[::-1],  # GPAW takes the last point of a star as its first: this gives VASP's order
-            gpts=self.grid,
-            nbands=self.bands,
-            maxiter=self.settings.nelm,
-            occupations=smearing(self.settings),
-            convergence=convergence(self.settings, self.electrons),
-            symmetry=gpaw_symmetry(self.operations),
-            spinpol=self.settings.spins == 2,
-            magmoms=self.moments,
-            mixer={"name": "pulay", "beta": 0.3} if self.settings.spins == 1 else None,
-            txt=self.log,
-        )
+        if not self.start.is_restart:
+            return GPAW(**self._keywords(), txt=self.log)
+        calculation = continued(self.start.parent, atoms, self.log, self._keywords())
+        self.start = Start(None, self.start.words)  # the parent's arrays are not needed any more
+        return calculation
+
+    def _mixer(self) -> dict[str, Any] | None:
+        if self.settings.spins == 2 and self.settings.amix is None:
+            return None
+        return {"name": "pulay", "beta": self.settings.amix or 0.3}
+
+    def _keywords(self) -> dict[str, Any]:
+        from gpaw import PW
+
+        return {
+            "mode": PW(self.settings.encut),
+            "xc": "PBE",
+            "kpts": self.sampling.for_gpaw(),
+            "gpts": self.grid,
+            "nbands": self.bands,
+            "maxiter": self.settings.nelm,
+            "occupations": smearing(self.settings),
+            "convergence": convergence(self.settings, self.electrons),
+            "symmetry": gpaw_symmetry(self.operations),
+            "spinpol": self.settings.spins == 2,
+            "magmoms": self.moments,
+            "mixer": self._mixer(),
+            "parallel": self.parallel,
+        }
 
     def states(self, projected: bool) -> States:
-        """Eigenvalues and occupations of the last geometry, in the order of ``irreducible``."""
+        """Eigenvalues and occupations of the last geometry, on the points that make the density."""
         operations = self.operations if projected else None
-        return read_states(self._calc, self.irreducible.points, self.irreducible.weights, operations)
+        return read_states(self._calc, self.sampling.counted.points, self.sampling.counted.weights, operations)
 
     def save(self, path: Path) -> None:
         """Write the restart file: with the density alone, or with the wave functions too (LWAVE)."""
         self._calc.write(path, mode="all" if self.settings.keep_waves else "")
-
-
-def usable_operations(settings: Settings, atoms: Atoms, mesh: AnyMesh, moments: Array | None) -> tuple[Operations, int]:
-    """The operations that map crystal and mesh on themselves, and how many the mesh excludes."""
-    if settings.isym <= 0:
-        return no_operations(len(atoms), settings.isym == 0), 0
-    operations = find_operations(atoms, moments, settings.symprec)
-    maps = mapping_mesh(operations, mesh.points())
-    return operations.subset(maps), int((~maps).sum())
 
 
 def compatible_grid(operations: Operations, grid: tuple[int, int, int]) -> tuple[int, int, int]:
@@ -253,17 +290,18 @@ def gpaw_symmetry(operations: Operations) -> dict[str, Any]:
 
 def electronic_steps(contexts: Iterator[Any]) -> Iterator[ElectronicStep]:
     """GPAW's steps to self-consistency in neutral terms."""
-    before = time.process_time()
+    before, began = time.process_time(), time.monotonic()
     for context in contexts:
-        now = time.process_time()
+        now, clock = time.process_time(), time.monotonic()
         yield ElectronicStep(
             energies=energies_of(context.energies),
             band_energy=context.energies._energies["band"] * Ha,
             residual=float(np.sqrt(context.wfs.eigensolver.error)) * Ha,
             density_change=float(context.dens.error),
             seconds=now - before,
+            elapsed=clock - began,
         )
-        before = now
+        before, began = now, clock
 
 
 def energies_of(parts: Any) -> Energies:

@@ -9,18 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ase import Atoms
 from numpy.typing import NDArray
 
 from kalloy.errors import EngineError, VaspInputError
 from kalloy.workflows.gpaw_engine.calculator import (
-    RESTART,
     convergence,
     default_bands,
     gpaw_symmetry,
     read_states,
     smearing,
-    usable_operations,
     valence_electrons,
 )
 from kalloy.workflows.gpaw_engine.filling import fermi_level, fraction_below
@@ -28,6 +25,8 @@ from kalloy.workflows.gpaw_engine.job import Job
 from kalloy.workflows.gpaw_engine.kpoint_walk import Effort, KPointWalk, NotConvergedError, PointStep
 from kalloy.workflows.gpaw_engine.kpoints import AnyMesh, Lines, Mesh, PointList
 from kalloy.workflows.gpaw_engine.optics import DielectricFunction, dielectric_function
+from kalloy.workflows.gpaw_engine.restart import RESTART, mismatch
+from kalloy.workflows.gpaw_engine.sampling import usable_operations
 from kalloy.workflows.gpaw_engine.spin_orbit import spinor_states
 from kalloy.workflows.gpaw_engine.states import IonicStep, States
 from kalloy.workflows.gpaw_engine.symmetry import Irreducible, no_operations, on_grid, reduce_mesh
@@ -222,28 +221,10 @@ class FixedDensity:
 
 def _check_parent(parent: Any, job: Job) -> None:
     """Refuse a restart file of another crystal, cut-off or number of spins."""
-    theirs: Atoms = parent.atoms
-    gap = theirs.get_scaled_positions() - job.atoms.get_scaled_positions() if len(theirs) == len(job.atoms) else None
-    same = (
-        gap is not None
-        and (theirs.numbers == job.atoms.numbers).all()
-        and np.allclose(theirs.cell, job.atoms.cell, atol=1e-4)
-        and np.allclose((gap - np.round(gap)) @ np.array(job.atoms.cell), 0.0, atol=1e-4)
-    )
-    if not same:
-        raise VaspInputError(
-            "holds the density of another structure than POSCAR",
-            where=RESTART,
-            mend="take POSCAR and gpaw.gpw from one and the same static calculation",
-        )
-    encut = float(parent.params.mode.ecut)
-    if abs(encut - job.settings.encut) > 1e-6:
-        raise VaspInputError(
-            f"ENCUT = {job.settings.encut:g} differs from the {encut:g} eV of the density in {RESTART}", where="INCAR"
-        )
-    spins = parent.get_number_of_spins()
-    if spins != job.settings.spins:
-        raise VaspInputError(f"ISPIN = {job.settings.spins}, and {RESTART} has {spins} spin channels", where="INCAR")
+    why = mismatch(parent, job.settings, job.atoms)
+    if why:
+        mend = "take POSCAR, ENCUT and ISPIN of the calculation that left it, or copy gpaw.gpw from another one"
+        raise VaspInputError(f"{RESTART} {why}", where="ICHARG = 11", mend=mend)
 
 
 def _distinct(points: Array) -> tuple[Array, NDArray[np.int64]]:

@@ -138,9 +138,9 @@ def _check(settings: Settings, kpoints: AnyMesh | PointList | Lines, folder: Pat
                 where="INCAR",
                 mend="copy gpaw.gpw from a calculation with LCHARG = .TRUE.",
             )
-    elif not isinstance(kpoints, AnyMesh):
+    elif isinstance(kpoints, Lines):
         raise VaspInputError(
-            "a self-consistent calculation needs a mesh",
+            "a self-consistent calculation needs a mesh or a list with weights, for lines fill no zone",
             where="KPOINTS",
             mend="write a mesh, or set ICHARG = 11 and copy gpaw.gpw from an earlier calculation",
         )

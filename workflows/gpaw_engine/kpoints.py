@@ -107,7 +107,7 @@ def wrapped(points: Array) -> Array:
 
 
 AnyMesh = Mesh | GeneratedMesh
-"""What a self-consistent calculation can run on."""
+"""What covers the whole zone, and is reduced by symmetry."""
 
 
 def read_kpoints(path: Path) -> AnyMesh | PointList | Lines:

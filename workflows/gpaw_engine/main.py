@@ -10,6 +10,7 @@ from pathlib import Path
 
 from kalloy.errors import EngineMissingError, KalloyError, how_to_install
 
+RANK = "OMPI_COMM_WORLD_RANK"
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 
 
@@ -32,17 +33,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _run(Path.cwd(), check_only=options.check)
     except KalloyError as error:
-        print(f"kalloy-gpaw: {error}", file=sys.stderr)
+        if os.environ.get(RANK, "0") == "0":  # all processes come here
+            print(f"kalloy-gpaw: {error}", file=sys.stderr)
         return error.exit_code
+    except Exception:
+        if RANK not in os.environ:
+            raise
+        _abort_all()
     return 0
+
+
+def _abort_all() -> None:
+    """End the other processes too, which would wait for this one for ever."""
+    import traceback
+
+    from kalloy.workflows.gpaw_engine.workers import world
+
+    traceback.print_exc()
+    sys.stderr.flush()
+    world().abort(1)
 
 
 def _run(folder: Path, check_only: bool) -> None:
     from kalloy.workflows.gpaw_engine.job import read_job
+    from kalloy.workflows.gpaw_engine.workers import join
 
     job = read_job(folder)
     _require_gpaw()
     if not check_only:
+        join()
         from kalloy.workflows.gpaw_engine.run import run
 
         run(job)
@@ -50,8 +69,7 @@ def _run(folder: Path, check_only: bool) -> None:
 
 def _require_gpaw() -> None:
     try:
-        import gpaw
-        import gpaw.new  # noqa: F401
+        import gpaw  # noqa: F401
     except ImportError as error:
         raise EngineMissingError(
             f"kalloy-gpaw needs GPAW, which is not installed here ({error})",

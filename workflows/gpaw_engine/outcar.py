@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from kalloy.workflows.gpaw_engine.header import Header
 from kalloy.workflows.gpaw_engine.job import Job
 from kalloy.workflows.gpaw_engine.kpoint_walk import PointStep
 from kalloy.workflows.gpaw_engine.optics import DielectricFunction
@@ -30,21 +31,15 @@ class OutcarWriter:
         self._start = time.time()
         self._number = 1
 
-    def begin(
-        self,
-        parameters: Mapping[str, Mapping[str, Any]],
-        points: Array,
-        weights: Array,
-        zone_points: int,
-        notes: list[str],
-    ) -> None:
-        """The header: data, settings, what is idle, what is approximated, k-points."""
+    def begin(self, parameters: Mapping[str, Mapping[str, Any]], header: Header, notes: list[str]) -> None:
+        """The header: data, settings, what is idle, what is approximated, memory, k-points."""
         import gpaw
 
         write = self.file.write
         write(
             f" gpaw {gpaw.__version__} run by kalloy-gpaw, which speaks VASP's files\n\n"
-            " running on    1 total cores\n\n"
+            f" running on {header.processes:4d} total cores\n"
+            f" distrk:  each k-point on {header.groups['domain']:4d} cores, {header.groups['kpt']:4d} groups\n\n"
         )
         write(RULE)
         for symbol, _ in self.job.groups:
@@ -53,7 +48,8 @@ class OutcarWriter:
         write(RULE + "\n Dimension of arrays:\n")
         flat = {tag: value for group in parameters.values() for tag, value in group.items()}
         write(
-            f"   k-points           NKPTS = {len(points):6d}   k-points in BZ     NKDIM = {zone_points:6d}"
+            f"   k-points           NKPTS = {len(header.points):6d}"
+            f"   k-points in BZ     NKDIM = {header.zone_points:6d}"
             f"   number of bands    NBANDS= {flat['NBANDS']:6d}\n"
             f"   number of dos      NEDOS = {flat['NEDOS']:6d}   number of ions     NIONS = {len(self.job.atoms):6d}\n"
             f"   total plane-waves  NPLWV = {flat['NGX'] * flat['NGY'] * flat['NGZ']:6d}\n"
@@ -65,9 +61,13 @@ class OutcarWriter:
             write(f"   {tag:<6s} = {_shown(value)}\n")
         self._list("Tags of INCAR that change nothing here", [f"{t}: {why}" for t, why in self.job.idle.items()])
         self._list("Otherwise than in VASP", notes)
+        self._list("Symmetry", [f"{header.operations} operations of crystal and k-points are used", header.start])
+        if header.memory is not None:
+            self._list("Memory, estimated", header.memory.lines())
         write("\n k-points in reciprocal lattice and weights:\n")
         self.file.writelines(
-            f" {p[0]:12.8f}{p[1]:12.8f}{p[2]:12.8f}{w:14.8f}\n" for p, w in zip(points, weights, strict=True)
+            f" {p[0]:12.8f}{p[1]:12.8f}{p[2]:12.8f}{w:14.8f}\n"
+            for p, w in zip(header.points, header.weights, strict=True)
         )
         write("\n")
         self.file.flush()
@@ -76,7 +76,7 @@ class OutcarWriter:
         """One electronic step."""
         head = f"--------------------------------------- Iteration {self._number:6d}({number:4d})  "
         self.file.write(
-            f"\n{head:-<104s}\n\n      LOOP:  cpu time {step.seconds:9.4f}: real time {step.seconds:9.4f}\n"
+            f"\n{head:-<104s}\n\n      LOOP:  cpu time {step.seconds:9.4f}: real time {step.elapsed:9.4f}\n"
         )
         self.file.write(f"  free energy    TOTEN  = {step.energies.free:18.8f} eV\n")
         self.file.flush()
@@ -100,7 +100,7 @@ class OutcarWriter:
         if step.forces is not None:
             self._forces(step, step.forces)
         self._energy(step)
-        write(f"\n     LOOP+:  cpu time {step.seconds:9.4f}: real time {step.seconds:9.4f}\n")
+        write(f"\n     LOOP+:  cpu time {step.seconds:9.4f}: real time {step.wall_seconds:9.4f}\n")
         self._number += 1
         self.file.flush()
 
@@ -126,6 +126,11 @@ class OutcarWriter:
                 rows = zip(states.eigenvalues[s, k], states.full * tidy(states.occupations[s, k]), strict=True)
                 self.file.writelines(f" {n:6d} {e:12.4f} {f:12.5f}\n" for n, (e, f) in enumerate(rows, start=1))
                 write("\n")
+        charges = charges_in_spheres(states)
+        if charges is not None:
+            self._table("total charge", charges.sum(axis=0) if states.spins == 2 else charges[0])
+            if states.spins == 2:
+                self._table("magnetization (x)", charges[0] - charges[1])
 
     def optics(self, optics: DielectricFunction) -> None:
         """The dielectric function, both parts."""
@@ -158,6 +163,15 @@ class OutcarWriter:
     def _list(self, title: str, lines: list[str]) -> None:
         if lines:
             self.file.write(f"\n {title}:\n" + "".join(f"   {line}\n" for line in lines))
+
+    def _table(self, title: str, charges: Array) -> None:
+        """Electrons in the spheres by angular momentum, an ion a line."""
+        rows = np.vstack([charges, charges.sum(axis=0)])
+        self.file.write(f"\n {title}\n\n# of ion       s       p       d       tot\n{'-' * 42}\n")
+        for a, row in enumerate(rows):
+            name = f"{'-' * 50}\ntot  " if a == len(charges) else f"{a + 1:5d}"
+            self.file.write(f"{name}     " + "".join(f"{x:8.3f}" for x in (*row, row.sum())) + "\n")
+        self.file.write("\n")
 
     def _stress(self, step: IonicStep, stress: Array) -> None:
         kilobar = stress * PRESSURE
@@ -197,6 +211,17 @@ class OutcarWriter:
             f"  free  energy   TOTEN  = {e.free:18.8f} eV\n\n"
             f"  energy  without entropy= {e.without_entropy:18.8f}  energy(sigma->0) = {e.extrapolated:18.8f}\n"
         )
+
+
+def charges_in_spheres(states: States) -> Array | None:
+    """Shape (spins, atoms, 3): electrons inside each sphere in s, p and d states; None without projections."""
+    parts = states.averaged if states.averaged is not None else states.projections
+    if parts is None:
+        return None
+    filled = states.full * np.einsum("k,skn->skn", states.weights, states.occupations)
+    orbitals = np.einsum("skn,sknal->sal", filled, parts[: states.spins])
+    by_momentum = np.split(orbitals, [1, 4], axis=2) if parts.shape[-1] == 9 else np.split(orbitals, 3, axis=2)
+    return np.stack([part.sum(axis=2) for part in by_momentum], axis=2)
 
 
 def _shown(value: Any) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from kalloy.workflows.gpaw_engine.job import Job
-from kalloy.workflows.gpaw_engine.settings import Settings
+from kalloy.workflows.gpaw_engine.kpoints import PointList
 
 Groups = dict[str, dict[str, Any]]
 
@@ -70,13 +70,14 @@ def _moments(job: Job) -> dict[str, Any]:
     return {"MAGMOM": moments} if moments is not None else {}
 
 
-def approximations(dropped: int, settings: Settings) -> list[str]:
-    """What this engine does otherwise than VASP, one sentence each; in OUTCAR and for the provenance.
+def approximations(dropped: int, job: Job) -> list[str]:
+    """What this engine does otherwise than VASP, one sentence each; in OUTCAR and in vasprun.xml's generator.
 
     Parameters
     ----------
     dropped : operations of the crystal that do not map the k-mesh on itself.
     """
+    settings = job.settings
     notes = [
         "PAW datasets are GPAW's, not VASP's: energies of the two programs cannot be compared",
         "aspherical terms inside the spheres are always taken (LASPH = .TRUE.)",
@@ -98,6 +99,8 @@ def approximations(dropped: int, settings: Settings) -> list[str]:
         notes.append("LSORBIT: the coupling is added to scalar-relativistic states; the density does not answer to it")
     if settings.ismear == -5:
         notes.append("ISMEAR = -5: linear tetrahedra without Bloechl's corrections, which vanish where no band is cut")
+    if isinstance(job.kpoints, PointList) and not settings.fixed_density and job.kpoints.weightless.any():
+        notes.append("k-points without weight: their eigenvalues are found last, in the density that the others made")
     if dropped:
         notes.append(
             f"the k-mesh breaks {dropped} of the crystal's operations; it and the density keep only the others"

@@ -44,15 +44,17 @@ def project(calc: Any, operations: Operations) -> Projections:
     turns = _turns(operations, np.array(calc.atoms.cell))
     layouts = [layout(setup) for setup in dft.setups]
     for wfs in dft.ibzwfs:
-        for a, shells in enumerate(layouts):
-            for ell, rows, overlap in shells:
-                p_nim = wfs.P_ani[a][:, rows]
+        for a, p_ni in wfs.P_ani.items():
+            for ell, rows, overlap in layouts[a]:
+                p_nim = p_ni[:, rows]
                 matrix = np.einsum("nim,ij,njl->nml", p_nim.conj(), overlap, p_nim, optimize=True).real
                 columns = slice(ell * ell, (ell + 1) ** 2)
-                states[wfs.spin, wfs.k, :, a, columns] = np.einsum("nmm->nm", matrix)
+                states[wfs.spin, wfs.k, wfs.n1 : wfs.n2, a, columns] = np.einsum("nmm->nm", matrix)
                 for image, turn in zip(operations.images, turns[ell], strict=True):
                     turned = np.einsum("pm,nml,pl->np", turn, matrix, turn, optimize=True)
-                    stars[wfs.spin, wfs.k, :, image[a], columns] += turned / len(operations)
+                    stars[wfs.spin, wfs.k, wfs.n1 : wfs.n2, image[a], columns] += turned / len(operations)
+    for part in (states, stars):  # each process has done its k-points and atoms
+        dft.comm.sum(part)
     return Projections(states, stars)
 
 

@@ -40,6 +40,7 @@ def pulay_stress(dft: Any, symmetrise: Any) -> Array:
     total = np.zeros((3, 3))
     for wfs in dft.ibzwfs:
         total += _of_one_k_point(dft, wfs)
+    dft.comm.sum(total)  # each process has done its k-points and plane waves
     density = dft.density
     volume = density.nt_sR.desc.volume
     return np.asarray(symmetrise(total / volume) * Ha / Bohr**3)
@@ -51,7 +52,8 @@ def _of_one_k_point(dft: Any, wfs: Any) -> Array:
     wide = sphere.new(ecut=(1 + SHELL) * sphere.ecut)
     outside = wide.ekin_G > sphere.ecut
     residuals = _residuals(dft, wfs, wide)[:, outside]
-    mean_potential = float(dft.potential.vt_sR.data[wfs.spin].mean())
+    potential = dft.potential.vt_sR[wfs.spin]
+    mean_potential = float(potential.integrate() / potential.desc.volume)
     gaps = wide.ekin_G[outside][None] + mean_potential - wfs.myeig_n[:, None]
     filled = wfs.weight * wfs.spin_degeneracy * wfs.myocc_n
     halves = 2.0 if np.issubdtype(wide.dtype, np.floating) else 1.0  # real states: only half of all G are kept
@@ -64,7 +66,7 @@ def _residuals(dft: Any, wfs: Any, wide: Any) -> NDArray[np.complex128]:
     """Shape (bands, plane waves of ``wide``): (H - e S) psi, which the sphere's waves have converged to zero."""
     states = wfs.psit_nX.morph(wide)
     residuals = states.new()
-    dft.scf_loop.hamiltonian.apply_local_potential(dft.potential.vt_sR[wfs.spin], states, residuals)
+    _apply_local_potential(dft, wfs.spin, states, residuals)
     projectors = wide.atom_centered_functions(
         [setup.pt_j for setup in wfs.setups], wfs.relpos_ac, atomdist=wfs.atomdist, xp=np
     )
@@ -77,3 +79,11 @@ def _residuals(dft: Any, wfs: Any, wide: Any) -> NDArray[np.complex128]:
     projectors.add_to(residuals, energies)
     data: NDArray[np.complex128] = residuals.data
     return data
+
+
+def _apply_local_potential(dft: Any, spin: int, states: Any, out: Any) -> None:
+    """GPAW's, which remembers the plane waves of each k-point where they are divided: not those of the wider sphere."""
+    hamiltonian = dft.scf_loop.hamiltonian
+    remembered, hamiltonian.pw_cache = hamiltonian.pw_cache, {}
+    hamiltonian.apply_local_potential(dft.potential.vt_sR[spin], states, out)
+    hamiltonian.pw_cache = remembered

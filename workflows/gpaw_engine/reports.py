@@ -2,62 +2,54 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from pathlib import Path
 
 from ase import Atoms
 
 from kalloy.workflows.gpaw_engine.dos import density_of_states
 from kalloy.workflows.gpaw_engine.eigenval import write_doscar, write_eigenval, write_ibzkpt
+from kalloy.workflows.gpaw_engine.header import Header, opening
 from kalloy.workflows.gpaw_engine.job import Job
 from kalloy.workflows.gpaw_engine.kpoint_walk import PointStep
 from kalloy.workflows.gpaw_engine.optics import DielectricFunction
 from kalloy.workflows.gpaw_engine.oszicar import OszicarWriter
 from kalloy.workflows.gpaw_engine.outcar import OutcarWriter
 from kalloy.workflows.gpaw_engine.parameters import approximations, parameters
+from kalloy.workflows.gpaw_engine.procar import write_procar
 from kalloy.workflows.gpaw_engine.states import ElectronicStep, IonicStep, States
-from kalloy.workflows.gpaw_engine.symmetry import Irreducible
+from kalloy.workflows.gpaw_engine.trajectory import XdatcarWriter, write_contcar
 from kalloy.workflows.gpaw_engine.vasprun_writer import VasprunWriter
-from kalloy.workflows.gpaw_engine.xml import Array
+from kalloy.workflows.gpaw_engine.workers import is_writer
+
+__all__ = ["Header", "Reports", "reports_of"]
+
+
+def reports_of(job: Job, electrons: int) -> Reports:
+    """Reports that write on the first process; the others' are silent."""
+    return (Reports if is_writer() else Silence)(job, electrons)
 
 
 class Reports:
-    """vasprun.xml, OUTCAR, OSZICAR and standard output grow with each step; CONTCAR is renewed with each geometry."""
+    """vasprun.xml, OUTCAR, OSZICAR, XDATCAR and standard output grow with each step; CONTCAR is renewed."""
 
     def __init__(self, job: Job, electrons: int) -> None:
         self.job, self.electrons = job, electrons
         self.vasprun = VasprunWriter(job.folder / "vasprun.xml")
         self.outcar = OutcarWriter(job.folder / "OUTCAR", job, electrons)
         self.oszicar = OszicarWriter(job.folder / "OSZICAR", sys.stdout)
+        self.xdatcar = XdatcarWriter(job.folder / "XDATCAR", job)
         self.geometries = 0
 
-    def begin(
-        self,
-        points: Array,
-        weights: Array,
-        zone_points: int,
-        bands: int,
-        grid: tuple[int, int, int],
-        dropped: int,
-        irreducible: Irreducible | None,
-    ) -> None:
-        """What is known before the first step.
-
-        Parameters
-        ----------
-        points, weights : the k-points reported, with weights of sum one.
-        zone_points : k-points before reduction.
-        bands, grid : NBANDS, and the points of the real-space grid.
-        dropped : operations of the crystal that the mesh breaks.
-        irreducible : the reduced mesh, where the k-points are one.
-        """
-        groups = parameters(self.job, bands, self.electrons, grid)
-        self.vasprun.begin(self.job, points, weights, groups)
-        self.outcar.begin(groups, points, weights, zone_points, approximations(dropped, self.job.settings))
-        self.oszicar.say(f" gpaw: {len(points)} k-points, {bands} bands, {self.electrons} electrons")
-        if irreducible is not None:
-            write_ibzkpt(self.job.folder / "IBZKPT", irreducible)
+    def begin(self, header: Header) -> None:
+        """What is known before the first step."""
+        groups = parameters(self.job, header.bands, self.electrons, header.grid)
+        notes = approximations(header.dropped, self.job)
+        self.vasprun.begin(self.job, header.points, header.weights, groups, notes)
+        self.outcar.begin(groups, header, notes)
+        for line in opening(self.job, header, self.electrons):
+            self.oszicar.say(line)
+        if header.irreducible is not None:
+            write_ibzkpt(self.job.folder / "IBZKPT", header.irreducible)
 
     def electronic(self, number: int, step: ElectronicStep) -> None:
         """One electronic step; the first of a new geometry closes the one before.
@@ -86,6 +78,7 @@ class Reports:
         self.vasprun.ionic(step)
         self.outcar.ionic(step)
         self.oszicar.ionic(self.geometries, step, self.job.settings.spins)
+        self.xdatcar.ionic(step.atoms)
         write_contcar(self.job.folder / "CONTCAR", self.job, step.atoms)
 
     def finish(
@@ -110,9 +103,12 @@ class Reports:
         if stopped:
             self.outcar.stopped(stopped)
             self.oszicar.say(f" {stopped} stop encountered!  aborting job ...")
+        if self.job.settings.lorbit == 10:
+            states = states.by_momentum()
         dos = density_of_states(states, self.job.settings)
         write_eigenval(folder / "EIGENVAL", atoms, title, states)
         write_doscar(folder / "DOSCAR", atoms, title, states, dos)
+        write_procar(folder / "PROCAR", states)
         self.vasprun.spectra(states, dos)
         if optics is not None:
             self.vasprun.optics(optics)
@@ -121,6 +117,7 @@ class Reports:
         self.outcar.states(states)
         self.outcar.end()
         self.oszicar.close()
+        self.xdatcar.close()
         self.vasprun.end(atoms)
 
     def abort(self) -> None:
@@ -129,14 +126,23 @@ class Reports:
         self.oszicar.say(" hard stop encountered!  aborting job ...")
 
 
-def write_contcar(path: Path, job: Job, atoms: Atoms) -> None:
-    """The geometry in POSCAR's order, renewed at a stroke so that a kill leaves the old one or the new one."""
-    lines = [job.comment or "unknown system", "   1.00000000000000"]
-    lines += ["  " + "".join(f"{x:22.16f}" for x in row) for row in atoms.cell]
-    lines.append("  " + "".join(f"{symbol:>5s}" for symbol, _ in job.groups))
-    lines.append("  " + "".join(f"{count:5d}" for _, count in job.groups))
-    lines.append("Direct")
-    lines += ["".join(f"{x:20.16f}" for x in row) for row in atoms.get_scaled_positions(wrap=True)]
-    new = path.with_name(path.name + ".new")
-    new.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    os.replace(new, path)
+class Silence(Reports):
+    """Reports of a process that writes nothing."""
+
+    def __init__(self, job: Job, electrons: int) -> None:
+        pass
+
+    def begin(self, header: Header) -> None:
+        """Nothing."""
+
+    def electronic(self, number: int, step: ElectronicStep) -> None:
+        """Nothing."""
+
+    def ionic(self, step: IonicStep) -> None:
+        """Nothing."""
+
+    def finish(self, *_: object, **__: object) -> None:
+        """Nothing."""
+
+    def abort(self) -> None:
+        """Nothing."""

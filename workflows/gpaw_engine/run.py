@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
+
 from ase import Atoms
 
-from kalloy.workflows.gpaw_engine.calculator import RESTART, Calculator
+from kalloy.workflows.gpaw_engine.calculator import Calculator
 from kalloy.workflows.gpaw_engine.fixed_density import FixedDensity
 from kalloy.workflows.gpaw_engine.job import Job
 from kalloy.workflows.gpaw_engine.kpoint_walk import PointStep
-from kalloy.workflows.gpaw_engine.kpoints import AnyMesh
+from kalloy.workflows.gpaw_engine.kpoints import Lines
+from kalloy.workflows.gpaw_engine.memory import estimate, require
 from kalloy.workflows.gpaw_engine.relaxation import is_relaxed, relax
-from kalloy.workflows.gpaw_engine.reports import Reports
+from kalloy.workflows.gpaw_engine.reports import Header, Reports, reports_of
+from kalloy.workflows.gpaw_engine.restart import RESTART
 from kalloy.workflows.gpaw_engine.states import ElectronicStep, IonicStep
 from kalloy.workflows.gpaw_engine.stopcar import Aborted, Stopcar
+from kalloy.workflows.gpaw_engine.weightless import with_weightless
+from kalloy.workflows.gpaw_engine.workers import on_this_machine, require_one
 
 LOG = "gpaw.txt"
 """GPAW's own log."""
@@ -35,13 +41,14 @@ def run(job: Job) -> None:
 
 
 def _run_self_consistent(job: Job) -> None:
-    assert isinstance(job.kpoints, AnyMesh)
+    assert not isinstance(job.kpoints, Lines)
     settings, stopcar = job.settings, Stopcar(job.folder)
-    calculator = Calculator(settings, job.atoms, job.kpoints, job.folder / LOG)
-    reports = Reports(job, calculator.electrons)
-    mesh = calculator.irreducible
-    zone_points = len(mesh.members)
-    reports.begin(mesh.points, mesh.weights, zone_points, calculator.bands, calculator.grid, calculator.dropped, mesh)
+    calculator = Calculator(settings, job.atoms, job.kpoints, job.folder / LOG, restarts=job.folder)
+    if calculator.sampling.weightless.any():
+        require_one("a list with k-points of weight zero")
+    header = _header(calculator)
+    reports = reports_of(job, calculator.electrons)
+    reports.begin(header)
 
     def converge(atoms: Atoms) -> IonicStep:
         return calculator.converge(atoms, _Watcher(reports, stopcar))
@@ -56,24 +63,52 @@ def _run_self_consistent(job: Job) -> None:
         reports.ionic(step)
     relaxed = settings.relaxes and is_relaxed(steps, settings)
     stopped = "soft" if settings.relaxes and not relaxed and len(steps) < settings.steps else None
-    states = calculator.states(projected=settings.lorbit > 0)
+    states = with_weightless(calculator, calculator.states(projected=settings.lorbit > 0), settings.lorbit > 0)
     if settings.keep_density or settings.keep_waves:
         calculator.save(job.folder / RESTART)
     reports.finish(states, steps[-1].atoms, relaxed, stopped)
 
 
-def _run_fixed_density(job: Job) -> None:
-    calculator = FixedDensity(job, job.folder / LOG)
-    reports = Reports(job, calculator.electrons)
-    reports.begin(
-        calculator.points,
-        calculator.weights,
-        calculator.zone_points,
-        calculator.bands,
+def _header(calculator: Calculator) -> Header:
+    """What is known before the first step.
+
+    Raises
+    ------
+    VaspInputError : the calculation will not fit into this machine's memory.
+    """
+    sampling, counted = calculator.sampling, calculator.sampling.counted.points
+    memory = estimate(
+        calculator.atoms,
+        calculator.settings.encut,
         calculator.grid,
-        calculator.dropped,
-        calculator.irreducible,
+        calculator.bands,
+        len(counted),
+        calculator.settings.spins,
+        len(counted) == 1 and not counted.any(),
+        calculator.parallel,
     )
+    require(memory, on_this_machine(memory.processes, os.environ))
+    return Header(
+        points=sampling.points,
+        weights=sampling.weights,
+        zone_points=sampling.zone_points,
+        bands=calculator.bands,
+        grid=calculator.grid,
+        dropped=sampling.dropped,
+        operations=len(sampling.operations),
+        irreducible=sampling.irreducible,
+        start=calculator.start.words,
+        groups=calculator.parallel,
+        memory=memory,
+    )
+
+
+def _run_fixed_density(job: Job) -> None:
+    require_one("ICHARG = 11")
+    calculator = FixedDensity(job, job.folder / LOG)
+    header = _header_of_bands(calculator)
+    reports = reports_of(job, calculator.electrons)
+    reports.begin(header)
     watch = _Watcher(reports, Stopcar(job.folder))
     step = calculator.converge(watch.point)
     for number, electronic in enumerate(step.electronic, start=1):
@@ -82,6 +117,40 @@ def _run_fixed_density(job: Job) -> None:
     states = calculator.states(projected=job.settings.lorbit > 0)
     optics = calculator.dielectric_function(states) if job.settings.optics else None
     reports.finish(states, job.atoms, relaxed=False, stopped=None, optics=optics)
+
+
+def _header_of_bands(calculator: FixedDensity) -> Header:
+    """What is known before the first k-point of a kept density; only two k-points' wave functions are held at a time,
+    but all of them where matrix elements are wanted.
+
+    Raises
+    ------
+    VaspInputError : the calculation will not fit into this machine's memory.
+    """
+    settings, count = calculator.settings, len(calculator.points)
+    memory = estimate(
+        calculator.job.atoms,
+        settings.encut,
+        calculator.grid,
+        calculator.bands // (2 if settings.spinors else 1),
+        count,
+        settings.spins,
+        gamma_only=count == 1 and not calculator.points.any(),
+        held=None if settings.optics else min(count, 2),
+    )
+    require(memory)
+    return Header(
+        points=calculator.points,
+        weights=calculator.weights,
+        zone_points=calculator.zone_points,
+        bands=calculator.bands,
+        grid=calculator.grid,
+        dropped=calculator.dropped,
+        operations=len(calculator.operations),
+        irreducible=calculator.irreducible,
+        start=f"the density is that of {RESTART}, and is kept",
+        memory=memory,
+    )
 
 
 class _Watcher:

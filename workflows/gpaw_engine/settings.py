@@ -68,6 +68,8 @@ class Settings:
     """Fewest electronic steps for one geometry."""
     nbands: int | None
     """Bands asked for; None for VASP's default."""
+    amix: float | None
+    """AMIX: how much of a step's new density is taken; None for the engine's own choice. It changes the way alone."""
     ismear: int
     """-5 tetrahedra with Bloechl's corrections, -1 Fermi-Dirac, 0 Gaussian, N > 0 Methfessel-Paxton of order N."""
     sigma: float
@@ -88,6 +90,8 @@ class Settings:
     """Ionic convergence: below zero the largest force in eV/Å, above zero a change of energy in eV."""
     fixed_density: bool
     """ICHARG = 11: eigenvalues in the density that an earlier calculation left in gpaw.gpw."""
+    continues: bool
+    """ISTART = 1 to 3, or ICHARG = 1: self-consistency begins with gpaw.gpw where that fits."""
     lorbit: int
     """0 no projections, 10 by angular momentum, 11 by orbital."""
     nedos: int
@@ -146,6 +150,7 @@ def read_settings(incar: Mapping[str, Any], atoms: int) -> Settings:
         nelm=tags.integer("NELM", 60, least=1),
         nelmin=tags.integer("NELMIN", 2, least=1),
         nbands=tags.integer("NBANDS", 0, least=1) if "NBANDS" in incar else None,
+        amix=tags.number("AMIX", 0.4, above=0) if "AMIX" in incar else None,
         ismear=tags.smearing(),
         sigma=tags.number("SIGMA", 0.2, above=0),
         spins=spins,
@@ -155,7 +160,8 @@ def read_settings(incar: Mapping[str, Any], atoms: int) -> Settings:
         steps=0 if ibrion == -1 else nsw,
         freedom=Freedom(tags.choice("ISIF", 2, tuple(range(9)))),
         ediffg=tags.number("EDIFFG", 10 * ediff),
-        fixed_density=tags.choice("ICHARG", 2, (0, 1, 2, 11)) == 11,
+        fixed_density=tags.charge() == 11,
+        continues=tags.charge() == 1 or tags.start() > 0,
         lorbit=tags.choice("LORBIT", 0, (0, 10, 11)),
         nedos=tags.integer("NEDOS", 301, least=2),
         emin=emin if emin < emax else None,
@@ -213,6 +219,17 @@ class _Tags:
         if not isinstance(value, bool):
             raise self.refuse(tag, "is neither .TRUE. nor .FALSE.")
         return value
+
+    def start(self) -> int:
+        return self.choice("ISTART", 0, (0, 1, 2, 3))
+
+    def charge(self) -> int:
+        """ICHARG; 0, the density of the orbitals read, is the default with ISTART > 0 and means nothing without."""
+        charge = self.choice("ICHARG", 0 if self.start() else 2, (0, 1, 2, 11))
+        if charge == 0 and not self.start():
+            mend = "set ISTART = 1 too, or choose ICHARG = 2"
+            raise self.refuse("ICHARG", "takes the density from orbitals that ISTART = 0 does not read", mend)
+        return charge
 
     def cutoff(self) -> float:
         if "ENCUT" not in self.incar:

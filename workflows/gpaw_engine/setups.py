@@ -18,6 +18,23 @@ class Dataset:
     """Electrons treated as valence."""
     fingerprint: str
     """Hash of the data's file."""
+    momenta: tuple[int, ...]
+    """Angular momenta of the radial projectors."""
+
+    @property
+    def projectors(self) -> int:
+        """Projectors of one atom."""
+        return sum(2 * ell + 1 for ell in self.momenta)
+
+    @property
+    def radial(self) -> int:
+        """Radial projectors."""
+        return len(self.momenta)
+
+    @property
+    def lmax(self) -> int:
+        """The largest angular momentum."""
+        return max(self.momenta)
 
     @property
     def title(self) -> str:
@@ -41,4 +58,4 @@ def dataset(symbol: str) -> Dataset:
         raise VaspInputError(
             f"GPAW has no PBE dataset for {symbol}", where="POSCAR", mend="install gpaw-data, or use vasp_std"
         ) from error
-    return Dataset(symbol, int(data.Nv), str(data.fingerprint))
+    return Dataset(symbol, int(data.Nv), str(data.fingerprint), tuple(int(ell) for ell in data.l_j))

@@ -44,6 +44,8 @@ class ElectronicStep:
     """Integral of the absolute change of the density, electrons; None where the density is fixed."""
     seconds: float
     """CPU time of the step."""
+    elapsed: float = 0.0
+    """Wall time of the step, s."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +70,13 @@ class IonicStep:
     """Total magnetic moment of the cell, Bohr magnetons."""
     seconds: float
     """CPU time of the whole step."""
+    elapsed: float | None = None
+    """Wall time of the whole step, s; None where only that of its electronic steps is known."""
+
+    @property
+    def wall_seconds(self) -> float:
+        """Wall time, s."""
+        return sum(step.elapsed for step in self.electronic) if self.elapsed is None else self.elapsed
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,6 +127,14 @@ class States:
             projections=cut(self.projections),
             averaged=cut(self.averaged),
         )
+
+    def by_momentum(self) -> States:
+        """The same with projections summed over the orbitals of s, p and d (LORBIT = 10)."""
+
+        def summed(array: Array | None) -> Array | None:
+            return None if array is None else np.add.reduceat(array, [0, 1, 4], axis=-1)
+
+        return replace(self, projections=summed(self.projections), averaged=summed(self.averaged))
 
     @property
     def full(self) -> float:

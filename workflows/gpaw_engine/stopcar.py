@@ -5,13 +5,18 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from kalloy.workflows.gpaw_engine.workers import is_writer, same
+
 
 class Aborted(Exception):
     """LABORT was found: stop after this electronic step, without convergence."""
 
 
 class Stopcar:
-    """Looks for a STOPCAR in the folder of a calculation; the file is the user's and is never removed."""
+    """Looks for a STOPCAR in the folder of a calculation; the file is the user's and is never removed.
+
+    The first process looks, and tells the others.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "STOPCAR"
@@ -27,6 +32,9 @@ class Stopcar:
         return self._has("LABORT")
 
     def _has(self, tag: str) -> bool:
+        return bool(same(is_writer() and self._stands_there(tag)))
+
+    def _stands_there(self, tag: str) -> bool:
         try:
             text = self.path.read_text(encoding="utf-8", errors="replace")
         except FileNotFoundError:

@@ -18,19 +18,19 @@ def _tags(text: str) -> list[str]:
 OBEYED = frozenset(
     _tags(
         "SYSTEM PREC ENCUT EDIFF NELM NELMIN NBANDS ISMEAR SIGMA ISPIN MAGMOM ISYM SYMPREC NSW IBRION ISIF EDIFFG "
-        "ICHARG LORBIT NEDOS EMIN EMAX LCHARG LWAVE LOPTICS CSHIFT OMEGAMAX LSORBIT"
+        "ISTART ICHARG LORBIT NEDOS EMIN EMAX LCHARG LWAVE LOPTICS CSHIFT OMEGAMAX LSORBIT AMIX"
     )
 )
 """Tags whose meaning is VASP's; ``settings`` reads them and refuses the values that it cannot honour."""
 
-_START = "only the start of the self-consistency loop; it is always started from superposed atoms"
+_START = "only the start of the self-consistency loop: superposed atoms, or gpaw.gpw with ISTART or ICHARG = 1"
 _PATH = "only the way to self-consistency, not its end"
-_SPREAD = "only how VASP spreads its work over processes"
-_MIXING = _tags("AMIX BMIX AMIN AMIX_MAG BMIX_MAG WC IMIX INIMIX MIXPRE MAXMIX LMAXMIX MREMOVE")
-_SOLVER = _tags("TIME EBREAK DEPER WEIMIN LDIAG LSUBROT NRMM")
+_SPREAD = "only how VASP spreads its work; here k-points are divided among processes first, then plane waves"
+_MIXING = _tags("BMIX AMIN AMIX_MAG BMIX_MAG WC IMIX INIMIX MIXPRE MAXMIX LMAXMIX MREMOVE")
+_SOLVER = _tags("TIME EBREAK DEPER WEIMIN LDIAG LSUBROT NRMM ISEARCH")
 _PARALLEL = _tags("NCORE NPAR KPAR NSIM LPLANE LSCALAPACK LSCALU LASYNC NBLK NCSHMEM MAXMEM")
 IDLE: dict[str, str] = {
-    **dict.fromkeys(_tags("ISTART INIWAV NELMDL IWAVPR"), _START),
+    **dict.fromkeys(_tags("INIWAV NELMDL IWAVPR"), _START),
     **dict.fromkeys(_MIXING + _SOLVER, _PATH),
     **dict.fromkeys(_PARALLEL, _SPREAD),
     **dict.fromkeys(_tags("POTIM NFREE"), "the relaxation takes its step length from its own Hessian"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -33,10 +33,22 @@ class VasprunWriter:
         self.file = path.open("w", encoding="iso-8859-1", errors="xmlcharrefreplace")
         self._inside = False
 
-    def begin(self, job: Job, points: Array, weights: Array, parameters: Mapping[str, Mapping[str, Any]]) -> None:
-        """Everything that is known before the first step."""
+    def begin(
+        self,
+        job: Job,
+        points: Array,
+        weights: Array,
+        parameters: Mapping[str, Mapping[str, Any]],
+        notes: Sequence[str] = (),
+    ) -> None:
+        """Everything that is known before the first step.
+
+        Parameters
+        ----------
+        notes : what is done otherwise than in VASP.
+        """
         self.file.write('<?xml version="1.0" encoding="ISO-8859-1"?>\n<modeling>\n')
-        self._generator()
+        self._generator(notes)
         self._incar(job)
         self._kpoints(job, points, weights)
         self._parameters(parameters)
@@ -105,7 +117,7 @@ class VasprunWriter:
 
     # -- parts -----------------------------------------------------------------
 
-    def _generator(self) -> None:
+    def _generator(self, notes: Sequence[str]) -> None:
         import gpaw
 
         now = datetime.now()
@@ -119,6 +131,8 @@ class VasprunWriter:
             ("time", f"{now:%H:%M:%S}"),
         ):
             item(self.file, "  ", name, value)
+        for number, note in enumerate(notes, start=1):
+            item(self.file, "  ", f"difference{number}", note)
         self.file.write(" </generator>\n")
 
     def _incar(self, job: Job) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -164,8 +165,18 @@ def _facts(campaign: Campaign, results: Mapping[tuple[str, Stage], CampaignResul
         ("configurations", f"{len(campaign.configurations):,} symmetry-distinct, {len(computed):,} of them computed"),
         ("calculations", f"{done:,} of {len(results):,} done and converged by their own criteria"),
         ("engine", ", ".join(engines)),
+        *(("otherwise than in VASP", note) for note in _differences(results)),
         ("preset", f"{campaign.spec.calculation.preset} ({campaign.preset.dated}): {campaign.preset.summary}"),
         ("kalloy", __version__),
+    ]
+
+
+def _differences(results: Mapping[tuple[str, Stage], CampaignResult]) -> list[str]:
+    """What the engine did otherwise than VASP, and in how many of the calculations where not in all."""
+    counts = Counter(note for result in results.values() for note in result.differences)
+    return [
+        note if count == len(results) else f"{note} ({count} of {len(results)} calculations)"
+        for note, count in counts.items()
     ]
 
 

@@ -1,0 +1,162 @@
+"""Several processes: how work is shared out, and the same numbers as one process finds."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kalloy.errors import EngineMissingError
+from kalloy.workflows.gpaw_engine.workers import launched, shares
+
+pytestmark = pytest.mark.engine
+Job = Callable[..., Path]
+
+
+@given(tasks=st.integers(1, 200), processes=st.integers(1, 128))
+def test_every_process_has_its_share(tasks: int, processes: int) -> None:
+    """k-points first, as far as they go round; each group has some, and every process is in one."""
+    found = shares(tasks, processes)
+    assert found["kpt"] * found["domain"] == processes
+    assert found["kpt"] <= tasks
+    assert found["band"] == 1
+    better = [n for n in range(found["kpt"] + 1, processes + 1) if processes % n == 0 and n <= tasks]
+    assert not better
+
+
+def test_a_k_point_is_shared_only_where_gpaw_can() -> None:
+    assert shares(3, 6, is_divisible=True) == {"kpt": 3, "domain": 2, "band": 1}
+    assert shares(8, 6, is_divisible=False)["domain"] == 1
+    with pytest.raises(EngineMissingError, match="start 3 processes or fewer"):
+        shares(3, 6, is_divisible=False)
+
+
+@pytest.mark.parametrize(
+    ("environment", "several"),
+    [
+        ({}, False),
+        ({"OMPI_COMM_WORLD_SIZE": "2"}, True),
+        ({"OMPI_COMM_WORLD_SIZE": "1", "PMIX_RANK": "0"}, False),
+        ({"PMI_SIZE": "4"}, True),
+        ({"PMIX_RANK": "3"}, True),
+    ],
+)
+def test_launchers_are_known(environment: dict[str, str], several: bool) -> None:
+    assert launched(environment) is several
+
+
+def _has_mpi() -> bool:
+    from gpaw import cgpaw
+
+    return bool(cgpaw.have_mpi)
+
+
+def _mpirun() -> str | None:
+    return shutil.which("mpirun", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+
+
+def test_a_gpaw_without_mpi_says_so(job: Job) -> None:
+    if _has_mpi():
+        pytest.skip("this GPAW is built with MPI")
+    folder = job({"NSW": "0"})
+    run = subprocess.run(
+        [sys.executable, "-m", "kalloy.workflows.gpaw_engine.main"],
+        cwd=folder,
+        env={**os.environ, "OMPI_COMM_WORLD_SIZE": "2", "OMPI_COMM_WORLD_RANK": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 2
+    assert "built without MPI" in run.stderr
+    assert not (folder / "vasprun.xml").exists()
+
+
+def test_one_process_of_a_launcher_is_one_without(job: Job) -> None:
+    """srun and mpirun -n 1 leave their marks in the environment, at which GPAW alone would stop."""
+    folder = job({"NSW": "0", "ENCUT": "100", "EDIFF": "1", "NELM": "2"}, "g\n0\nGamma\n1 1 1\n")
+    run = subprocess.run(
+        [sys.executable, "-m", "kalloy.workflows.gpaw_engine.main"],
+        cwd=folder,
+        env={**os.environ, "PMI_SIZE": "1", "PMIX_RANK": "0"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.startswith(" running on    1 total cores")
+
+
+def _computed(folder: Path, processes: int) -> Any:
+    from pymatgen.io.vasp.outputs import Vasprun
+
+    command = [sys.executable, "-m", "kalloy.workflows.gpaw_engine.main"]
+    allowed = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
+    if processes > 1:
+        command = [str(_mpirun()), "--oversubscribe", "-n", str(processes), *command]
+    run = subprocess.run(
+        command, cwd=folder, env={**os.environ, **allowed}, capture_output=True, text=True, check=False, timeout=900
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.startswith(f" running on {processes:4d} total cores")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return Vasprun(folder / "vasprun.xml", parse_potcar_file=False, parse_projected_eigen=True)
+
+
+def _same(ours: Any, theirs: Any) -> None:
+    """Energies to 1e-6 eV, forces to 1e-4 eV/Å, stresses to 0.01 kB, eigenvalues to 1e-4 eV, projections to 1e-3."""
+    from pymatgen.electronic_structure.core import Spin
+
+    assert len(ours.ionic_steps) == len(theirs.ionic_steps)
+    for one, other in zip(ours.ionic_steps, theirs.ionic_steps, strict=True):
+        assert one["e_fr_energy"] == pytest.approx(other["e_fr_energy"], abs=1e-6)
+        np.testing.assert_allclose(one["forces"], other["forces"], atol=1e-4)
+        np.testing.assert_allclose(one["stress"], other["stress"], atol=1e-2)
+    filled = theirs.eigenvalues[Spin.up][..., 1] > 0.5
+    np.testing.assert_allclose(ours.eigenvalues[Spin.up][filled], theirs.eigenvalues[Spin.up][filled], atol=1e-4)
+    sums = [run.projected_eigenvalues[Spin.up][filled].sum(axis=(0, 1)) for run in (ours, theirs)]
+    np.testing.assert_allclose(sums[0], sums[1], atol=1e-3)
+
+
+def _needs(scalapack: bool) -> None:
+    from gpaw.utilities import compiled_with_sl
+
+    if not _has_mpi() or _mpirun() is None:
+        pytest.skip("this GPAW is built without MPI (make mpi)")
+    if scalapack and not compiled_with_sl():
+        pytest.skip("this GPAW is built without ScaLAPACK, without which no k-point can be shared")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("mesh", "processes", "shared"), [("2 2 2", 2, False), ("2 2 2", 4, False), ("1 1 1", 2, True)]
+)
+def test_several_processes_find_what_one_finds(job: Job, kbr: str, mesh: str, processes: int, shared: bool) -> None:
+    """k-points divided among processes, each k-point for itself, and one k-point shared."""
+    _needs(scalapack=shared)
+    tags = {"NSW": "2", "IBRION": "2", "ISIF": "3", "LORBIT": "11", "EDIFF": "1E-8", "ENCUT": "120"}
+    poscar = kbr.replace("0.5 0.5 0.5", "0.48 0.48 0.48")
+    kpoints = f"mesh\n0\nGamma\n{mesh}\n"
+    one = _computed(job(tags, kpoints, poscar, name="one"), 1)
+    _same(_computed(job(tags, kpoints, poscar, name="several"), processes), one)
+
+
+@pytest.mark.slow
+def test_an_error_of_one_process_ends_all(job: Job) -> None:
+    """A folder that cannot be written to ends the run at once instead of leaving the others waiting."""
+    _needs(scalapack=False)
+    folder = job({"NSW": "0", "ENCUT": "100"}, "g\n0\nGamma\n1 1 1\n")
+    (folder / "OSZICAR").mkdir()
+    with pytest.raises(AssertionError, match="IsADirectoryError"):
+        _computed(folder, 2)
