@@ -54,4 +54,6 @@ def _published() -> Any:
 def test_published_numbers_are_found(name: str) -> None:
     """Equations of state and gaps, as benchmarks/published.py prints them, within what other codes differ by."""
     (case,) = [case for case in _published().CASES if case.name == name]
-    assert _published().computed(case) == pytest.approx(case.published, abs=case.tolerance)
+    ours = _published().computed(case)
+    values = [value for value, _ in case.published]
+    assert min(values) - case.tolerance < ours < max(values) + case.tolerance

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kalloy.errors import EngineMissingError
-from kalloy.workflows.gpaw_engine.workers import launched, shares
+from kalloy.workflows.gpaw_engine.workers import is_first, launched, shares
 
 pytestmark = pytest.mark.engine
 Job = Callable[..., Path]
@@ -53,6 +53,7 @@ def test_a_k_point_is_shared_only_where_gpaw_can() -> None:
 )
 def test_launchers_are_known(environment: dict[str, str], several: bool) -> None:
     assert launched(environment) is several
+    assert is_first(environment) is (environment.get("PMIX_RANK") != "3")
 
 
 def _has_mpi() -> bool:

@@ -131,7 +131,7 @@ def test_shear_stress_is_the_derivative_by_shear(tmp_path: Path, job: Writer) ->
 def test_gaps_of_silicon_are_the_published_ones(
     silicon: States, edge: tuple[float, float, float], published: float
 ) -> None:
-    """PBE, full-potential augmented waves: M. Betzinger et al., Phys. Rev. B 81, 195117 (2010), table III."""
+    """PBE, full-potential augmented waves: M. Betzinger et al., Phys. Rev. B 81, 195117 (2010)."""
     wanted = sorted(np.abs(edge))
     turned = np.sort(np.abs(silicon.points), axis=1)
     (gamma,), (here,) = (np.flatnonzero((np.abs(turned - w) < 1e-6).all(axis=1)) for w in ([0, 0, 0], wanted))

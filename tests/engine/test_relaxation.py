@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from ase import Atoms
@@ -161,3 +163,16 @@ def test_allowed_strains_are_orthonormal(freedom: Freedom) -> None:
     np.testing.assert_allclose(gram, np.eye(len(strains)), atol=1e-14)
     assert len(strains) == freedom.volume + 5 * freedom.shape
     np.testing.assert_allclose(strains, strains.transpose(0, 2, 1), atol=1e-15)
+
+
+def test_every_step_tells_where_it_goes_on_but_the_last() -> None:
+    """What CONTCAR holds: a relaxation that is stopped and begun anew there has lost no step."""
+    steps = _relaxed(_argon(seed=4), _settings(3))
+    for step, after in itertools.pairwise(steps):
+        assert step.following is not None
+        np.testing.assert_array_equal(step.following.positions, after.atoms.positions)
+        np.testing.assert_array_equal(step.following.cell, after.atoms.cell)
+    assert steps[-1].following is None
+    (only,) = _relaxed(_argon(seed=4), _settings(3, steps=1))
+    assert only.following is not None
+    assert np.abs(only.following.positions - only.atoms.positions).max() > 1e-3

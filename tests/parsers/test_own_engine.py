@@ -13,6 +13,7 @@ import pytest
 from kalloy.parsers.character import edge_character
 from kalloy.parsers.dispersion import edge_widths
 from kalloy.parsers.doscar import read_doscar
+from kalloy.parsers.optics import choose
 from kalloy.parsers.result import read_result
 
 KBR = Path(__file__).parent / "data" / "KBr"
@@ -104,3 +105,93 @@ def test_a_killed_run_is_never_converged(tmp_path: Path) -> None:
     row = read_result(tmp_path).to_json()
     assert row["gap_eV"] == pytest.approx(4.2248, abs=1e-3)
     assert row["complete"] is False
+
+
+# -- other kinds of calculations (data/remake.py) --------------------------------------------
+
+IRON = KBR.parent / "Fe" / "static"
+
+
+def test_a_magnet_has_two_channels() -> None:
+    """Its moment is OSZICAR's, 2.2265, from occupations and from both integrated densities of states."""
+    result = read_result(IRON)
+    assert result.gap.metal is True
+    assert result.mesh is not None
+    weights = result.mesh.weights
+    up, down = np.einsum("k,skn->s", weights, result.mesh.occupations)
+    assert up - down == pytest.approx(2.2265, abs=2e-3)
+    assert up + down == pytest.approx(8, abs=1e-4)
+    dos = result.dos
+    assert dos is not None
+    filled = [np.interp(dos.efermi, dos.energies, channel) for channel in dos.integrated]
+    assert filled[0] - filled[1] == pytest.approx(2.2265, abs=0.05)
+    assert dos.projected is not None
+    assert dos.projected.shape[:2] == (1, 2)
+
+
+def test_a_list_has_a_mesh_and_a_path_beside_it() -> None:
+    """The two points without weight; Γ of the mesh holds both edges."""
+    result = read_result(KBR / "list")
+    assert result.mesh is not None
+    assert result.path is not None
+    assert result.mesh.weights.tolist() == [0.125, 0.5, 0.375]
+    assert result.path.kpoints.tolist() == [[0.25, 0, 0.25], [0.125, 0, 0.125]]
+    assert result.gap.mesh is not None
+    assert result.gap.path is not None
+    assert (result.gap.gap, result.gap.mesh.gap, result.gap.path.gap) == (4.265543, 4.265543, 4.788736)
+    assert result.energy == -5.25595933
+
+
+def test_spinors_hold_one_electron() -> None:
+    """Coupling splits the valence band of bromine and takes 0.17 eV of the gap that the scalar states have."""
+    plain, coupled = read_result(KBR / "list"), read_result(KBR / "soc")
+    assert coupled.mesh is not None
+    assert coupled.mesh.electrons_per_band == 1
+    assert coupled.mesh.eigenvalues.shape == (1, 3, 24)
+    assert plain.gap.gap is not None
+    assert coupled.gap.gap is not None
+    assert plain.gap.gap - coupled.gap.gap == pytest.approx(0.169, abs=1e-3)
+    assert coupled.dos is not None
+    assert coupled.dos.noncollinear
+
+
+def test_a_dielectric_function_begins_above_the_gap() -> None:
+    result = read_result(KBR / "optics")
+    dielectric = choose(result.vasprun.dielectric)
+    assert dielectric is not None
+    assert dielectric.real.shape == (201, 6)
+    assert dielectric.real[0, :3].tolist() == [3.064] * 3
+    omega, imaginary = dielectric.energies[1:], dielectric.imaginary[1:, 0]
+    static = 1 + 2 / np.pi * np.trapezoid(imaginary / omega, omega)
+    assert static == pytest.approx(3.064, abs=0.1)
+    assert result.gap.direct_gap is not None
+    assert imaginary[omega < result.gap.direct_gap - 1].max() < 0.05 * imaginary.max()
+
+
+def test_what_a_kill_left() -> None:
+    """Two whole steps and an open one; OUTCAR and OSZICAR hold the same energies, and nothing seems converged."""
+    result = read_result(KBR / "killed")
+    row = result.to_json()
+    assert (row["complete"], row["electronic_converged"], row["ionic_converged"]) == (False, None, False)
+    assert [step.closed for step in result.vasprun.steps] == [True, True, False]
+    energies = [step.energy_free for step in result.vasprun.steps]
+    for name in ("OUTCAR.gz", "OSZICAR.gz"):
+        other = read_result(KBR / "killed" / name)
+        assert [step.energy_free for step in other.vasprun.steps] == pytest.approx(energies, abs=1e-7)
+        assert other.complete is False
+
+
+@pytest.mark.parametrize("folder", ["list", "soc", "optics", "killed"])
+def test_what_is_done_otherwise_than_in_vasp_is_known(folder: str) -> None:
+    differences = read_result(KBR / folder).vasprun.header.differences
+    word = {"list": "k-points without weight", "soc": "LSORBIT", "optics": "LOPTICS", "killed": "EDIFFG < 0"}[folder]
+    assert any(word in note for note in differences)
+
+
+@pytest.mark.parametrize("folder", ["Fe/static", "KBr/list", "KBr/soc", "KBr/optics"])
+def test_eigenvalues_of_every_file_agree(folder: str) -> None:
+    whole = read_result(KBR.parent / folder)
+    for name in ("OUTCAR.gz", "EIGENVAL.gz"):
+        part = read_result(KBR.parent / folder / name)
+        assert part.gap.metal is whole.gap.metal
+        assert part.gap.gap == pytest.approx(whole.gap.gap, abs=2e-4)

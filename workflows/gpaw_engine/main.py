@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kalloy.errors import EngineMissingError, KalloyError, how_to_install
+from kalloy.workflows.gpaw_engine.workers import is_first, join, launched
 
-RANK = "OMPI_COMM_WORLD_RANK"
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
 
 
@@ -33,11 +33,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         _run(Path.cwd(), check_only=options.check)
     except KalloyError as error:
-        if os.environ.get(RANK, "0") == "0":  # all processes come here
+        if is_first(os.environ):  # all processes come here
             print(f"kalloy-gpaw: {error}", file=sys.stderr)
         return error.exit_code
     except Exception:
-        if RANK not in os.environ:
+        if not launched(os.environ):
             raise
         _abort_all()
     return 0
@@ -56,7 +56,6 @@ def _abort_all() -> None:
 
 def _run(folder: Path, check_only: bool) -> None:
     from kalloy.workflows.gpaw_engine.job import read_job
-    from kalloy.workflows.gpaw_engine.workers import join
 
     job = read_job(folder)
     _require_gpaw()

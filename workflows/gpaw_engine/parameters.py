@@ -30,7 +30,7 @@ def parameters(job: Job, bands: int, electrons: int, grid: tuple[int, int, int])
         },
         "electronic smearing": {"ISMEAR": s.ismear, "SIGMA": s.sigma},
         "electronic projectors": {"LREAL": False},
-        "electronic startup": {"ICHARG": 11 if s.fixed_density else 2},
+        "electronic startup": {"ICHARG": 11 if s.fixed_density else 1 if s.continues else 2},
         "electronic spin": {"ISPIN": s.spins, "LNONCOLLINEAR": s.spinors, "LSORBIT": s.spinors} | _moments(job),
         "electronic exchange-correlation": {
             "LASPH": True,

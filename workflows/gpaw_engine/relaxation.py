@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from ase import Atoms
@@ -69,10 +69,13 @@ def relax(
     for number in range(1, settings.steps + 1):
         step = converge(atoms)
         steps.append(step)
-        yield step
-        if number == settings.steps or stopped() or is_relaxed(steps, settings):
+        if is_relaxed(steps, settings):
+            yield step
             return
         atoms = newton.move(step, operations())
+        yield replace(step, following=atoms)
+        if number == settings.steps or stopped():
+            return
 
 
 @dataclass

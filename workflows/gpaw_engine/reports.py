@@ -79,7 +79,8 @@ class Reports:
         self.outcar.ionic(step)
         self.oszicar.ionic(self.geometries, step, self.job.settings.spins)
         self.xdatcar.ionic(step.atoms)
-        write_contcar(self.job.folder / "CONTCAR", self.job, step.atoms)
+        # As in VASP a relaxation goes on from CONTCAR: it holds the next geometry until EDIFFG is met.
+        write_contcar(self.job.folder / "CONTCAR", self.job, step.following or step.atoms)
 
     def finish(
         self,
@@ -136,6 +137,9 @@ class Silence(Reports):
         """Nothing."""
 
     def electronic(self, number: int, step: ElectronicStep) -> None:
+        """Nothing."""
+
+    def point(self, step: PointStep) -> None:
         """Nothing."""
 
     def ionic(self, step: IonicStep) -> None:

@@ -73,6 +73,9 @@ class IonicStep:
     elapsed: float | None = None
     """Wall time of the whole step, s; None where only that of its electronic steps is known."""
 
+    following: Atoms | None = None
+    """Where a relaxation goes from here; None where it is at its end, or is none."""
+
     @property
     def wall_seconds(self) -> float:
         """Wall time, s."""

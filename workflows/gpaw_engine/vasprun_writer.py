@@ -61,7 +61,7 @@ class VasprunWriter:
         if not self._inside:
             self.file.write(" <calculation>\n")
             self._inside = True
-        self.file.write(f'  <scstep>\n   <time name="total">{step.seconds:8.2f}{step.seconds:8.2f}</time>\n')
+        self.file.write(f'  <scstep>\n   <time name="total">{step.seconds:8.2f}{step.elapsed:8.2f}</time>\n')
         self.file.write("   <energy>\n")
         self._energies("    ", step.energies)
         self.file.write("   </energy>\n  </scstep>\n")
@@ -77,7 +77,7 @@ class VasprunWriter:
         self.file.write("  <energy>\n")
         self._energies("   ", step.energies)
         self.file.write("  </energy>\n")
-        self.file.write(f'  <time name="totalsc">{step.seconds:8.2f}{step.seconds:8.2f}</time>\n')
+        self.file.write(f'  <time name="totalsc">{step.seconds:8.2f}{step.wall_seconds:8.2f}</time>\n')
         self.file.flush()
 
     def close_step(self) -> None:

@@ -21,6 +21,12 @@ def launched(environment: Mapping[str, str]) -> bool:
     return any(size != "1" for size in sizes) if sizes else any(name in environment for name in LAUNCHERS)
 
 
+def is_first(environment: Mapping[str, str]) -> bool:
+    """Whether this process is the first one, by what its launcher says; alone it is."""
+    ranks = [environment[name] for name in ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK") if name in environment]
+    return ranks[0] == "0" if ranks else True
+
+
 def join() -> None:
     """Make GPAW run on all processes that a launcher started; to be called before GPAW is used.
 

@@ -44,8 +44,8 @@ LIST = "list\n5\nReciprocal\n0 0 0 1\n0.5 0 0 4\n0.5 0.5 0 3\n0.25 0 0.25 0\n0.1
 RECIPES = (
     Recipe(
         "Fe/static",
-        {"ISPIN": "2", "MAGMOM": "2.5", "ISMEAR": "1", "SIGMA": "0.2", "ENCUT": "250", "LORBIT": "11", "NEDOS": "201"},
-        "mesh\n0\nGamma\n3 3 3\n",
+        {"ISPIN": "2", "MAGMOM": "2.5", "ISMEAR": "1", "SIGMA": "0.2", "ENCUT": "250", "LORBIT": "11", "NEDOS": "301"},
+        "mesh\n0\nGamma\n6 6 6\n",
         IRON,
         more=("PROCAR",),
     ),
