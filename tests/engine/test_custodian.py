@@ -88,7 +88,7 @@ def _run_with(
     job = VaspJob(command, auto_npar=False, backup=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return Custodian(  # type: ignore[no-any-return]
+        return Custodian(
             handlers,
             [job],
             [VasprunXMLValidator(), VaspFilesValidator()],

@@ -116,16 +116,19 @@ def _computed(folder: Path, processes: int) -> Any:
 
 
 def _same(ours: Any, theirs: Any) -> None:
-    """Energies to 1e-6 eV, forces to 1e-4 eV/Å, stresses to 0.01 kB, eigenvalues to 1e-4 eV, projections to 1e-3."""
+    """At one geometry energies to 1e-6 eV, forces to 1e-4 eV/Å, stresses to 0.01 kB; steps later follow those forces.
+
+    Eigenvalues to 1e-3 eV and projections to 1e-3, of the last geometry.
+    """
     from pymatgen.electronic_structure.core import Spin
 
     assert len(ours.ionic_steps) == len(theirs.ionic_steps)
-    for one, other in zip(ours.ionic_steps, theirs.ionic_steps, strict=True):
-        assert one["e_fr_energy"] == pytest.approx(other["e_fr_energy"], abs=1e-6)
-        np.testing.assert_allclose(one["forces"], other["forces"], atol=1e-4)
-        np.testing.assert_allclose(one["stress"], other["stress"], atol=1e-2)
+    for number, (one, other) in enumerate(zip(ours.ionic_steps, theirs.ionic_steps, strict=True)):
+        assert one["e_fr_energy"] == pytest.approx(other["e_fr_energy"], abs=1e-4 if number else 1e-6)
+        np.testing.assert_allclose(one["forces"], other["forces"], atol=1e-3 if number else 1e-4)
+        np.testing.assert_allclose(one["stress"], other["stress"], atol=1e-1 if number else 1e-2)
     filled = theirs.eigenvalues[Spin.up][..., 1] > 0.5
-    np.testing.assert_allclose(ours.eigenvalues[Spin.up][filled], theirs.eigenvalues[Spin.up][filled], atol=1e-4)
+    np.testing.assert_allclose(ours.eigenvalues[Spin.up][filled], theirs.eigenvalues[Spin.up][filled], atol=1e-3)
     sums = [run.projected_eigenvalues[Spin.up][filled].sum(axis=(0, 1)) for run in (ours, theirs)]
     np.testing.assert_allclose(sums[0], sums[1], atol=1e-3)
 

@@ -123,6 +123,7 @@ def test_a_magnet_has_two_channels() -> None:
     assert up + down == pytest.approx(8, abs=1e-4)
     dos = result.dos
     assert dos is not None
+    assert dos.efermi is not None
     filled = [np.interp(dos.efermi, dos.energies, channel) for channel in dos.integrated]
     assert filled[0] - filled[1] == pytest.approx(2.2265, abs=0.05)
     assert dos.projected is not None

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 
-class _Listed(BZPoints):  # type: ignore[misc]
+class _Listed(BZPoints):
     """Points that are not reduced, whatever the crystal's symmetry."""
 
     def __init__(self, points: Array, weights: Array) -> None:
@@ -26,7 +26,7 @@ class _Listed(BZPoints):  # type: ignore[misc]
         return IBZ(symmetries, self, each, each, self.weights, None, unturned, unturned.astype(bool))
 
 
-class _Weighted(KPoints):  # type: ignore[misc]
+class _Weighted(KPoints):
     def __init__(self, points: Array, weights: Array) -> None:
         super().__init__(points)
         self.weights = weights
