@@ -20,6 +20,8 @@ from hypothesis import strategies as st
 
 from kalloy.cli import cli
 from kalloy.errors import CampaignError, EngineError, InputError, SpecError
+from kalloy.structures.crystal import Crystal
+from kalloy.structures.symmetry import space_group
 from kalloy.workflows.attempt import attempts
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.inputs.stage import Stage
@@ -436,6 +438,9 @@ def test_dft_starts_from_the_models_strain_on_the_given_host(tmp_path: Path) -> 
     origin = attempts(campaign.calculation(member.label, Stage.STATIC))[0].written["start"]
     assert origin["prescreened"] == f"prescreen/{store.folder.name}/{member.label}.vasp"
     assert origin["model"] == store.model.words
+    assert "restored: atoms moved by at most" in origin["symmetry"]
+    exactly = space_group(Crystal.from_pymatgen(written[member.label]), tolerance=1e-6)
+    assert exactly == space_group(member.crystal)
     assert "start" not in attempts(campaign.calculation("host", Stage.STATIC))[0].written
     store.path(member.label, ".vasp").write_text("changed")
     with pytest.raises(CampaignError, match="not the structure that the model left"):
