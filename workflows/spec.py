@@ -309,7 +309,8 @@ def _left_out(on: On | str, earlier: On | str) -> str | None:
 def _beyond(on: On, earlier: On) -> str | None:
     """Whom the energies may name that an earlier step's rules need not have named, in words."""
     # The lowest one lies in every window; by weight it need not be among the heaviest.
-    if on.lowest > max(earlier.lowest, int(earlier.within_meV is not None)):
+    named = Counter(label.split("/")[0] for label in earlier.members if "/" in label)
+    if on.lowest > max(earlier.lowest, int(earlier.within_meV is not None), min(named.values(), default=0)):
         return f"the {on.lowest} lowest"
     if on.within_meV is not None and (earlier.within_meV is None or on.within_meV > earlier.within_meV):
         return f"all within {on.within_meV:g} meV"

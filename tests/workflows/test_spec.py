@@ -88,6 +88,25 @@ def test_the_first_step_cannot_choose_the_lowest(tmp_path: Path) -> None:
     assert "nothing has a static energy yet" in refuse(tmp_path, text)
 
 
+@pytest.mark.parametrize(
+    ("members", "taken"),
+    [
+        ('["K3/c01", "K3/c02"]', True),
+        ('["K3/c01"]', False),
+        ('["K3/c01", "K3/c02", "K2/c1"]', False),
+        ('["host"]', False),
+    ],
+)
+def test_the_lowest_of_members_named_earlier(tmp_path: Path, members: str, taken: bool) -> None:
+    """The two lowest of each content exist where an earlier step names two members of each."""
+    text = GOOD.replace('["relax", "static"]', f'["relax", "static"]\non = {{ host = true, members = {members} }}')
+    if taken:
+        (tmp_path / "kalloy.toml").write_text(text)
+        assert load_spec(tmp_path / "kalloy.toml").step[1].on.lowest == 2
+    else:
+        assert "the 2 lowest, which no earlier step takes through 'static'" in refuse(tmp_path, text)
+
+
 @given(st.text(alphabet="abcdefghijklmnopqrstuvwxyz_", min_size=1, max_size=12), st.integers(0, 4))
 def test_no_unknown_key_passes_in_silence(key: str, table: int) -> None:
     raw = tomllib.loads(GOOD)
