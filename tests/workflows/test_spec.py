@@ -102,7 +102,7 @@ def test_the_lowest_of_members_named_earlier(tmp_path: Path, members: str, taken
     text = GOOD.replace('["relax", "static"]', f'["relax", "static"]\non = {{ host = true, members = {members} }}')
     if taken:
         (tmp_path / "kalloy.toml").write_text(text)
-        assert load_spec(tmp_path / "kalloy.toml").step[1].on.lowest == 2
+        assert load_spec(tmp_path / "kalloy.toml").step[1].on == On(host=True, lowest=2)
     else:
         assert "the 2 lowest, which no earlier step takes through 'static'" in refuse(tmp_path, text)
 
