@@ -160,7 +160,20 @@ def test_several_processes_find_what_one_finds(job: Job, kbr: str, mesh: str, pr
 def test_an_error_of_one_process_ends_all(job: Job) -> None:
     """A folder that cannot be written to ends the run at once instead of leaving the others waiting."""
     _needs(scalapack=False)
-    folder = job({"NSW": "0", "ENCUT": "100"}, "g\n0\nGamma\n1 1 1\n")
+    folder = job({"NSW": "0", "ENCUT": "100"})
     (folder / "OSZICAR").mkdir()
     with pytest.raises(AssertionError, match="IsADirectoryError"):
         _computed(folder, 2)
+
+
+@pytest.mark.slow
+def test_more_processes_than_k_points_are_refused_in_one_sentence(job: Job) -> None:
+    from gpaw.utilities import compiled_with_sl
+
+    _needs(scalapack=False)
+    if compiled_with_sl():
+        pytest.skip("this GPAW can share a k-point")
+    folder = job({"NSW": "0", "ENCUT": "100"}, "g\n0\nGamma\n1 1 1\n")
+    with pytest.raises(AssertionError, match="2 processes were started for 1 k-points"):
+        _computed(folder, 2)
+    assert not (folder / "vasprun.xml").exists()
