@@ -110,6 +110,7 @@ def test_the_controller_is_down(slurm: Cluster, tmp_path: Path) -> None:
 
 
 def test_submitted_while_the_controller_is_down(slurm: Cluster, tmp_path: Path) -> None:
+    """Of a connection that failed nobody knows how far it came: it is looked for, and then submitted anew."""
     campaign = slurm.campaign(tmp_path / "c")
     slurm.run("write", str(campaign.root))
     before = slurm.daemon("slurmctld")
@@ -117,12 +118,16 @@ def test_submitted_while_the_controller_is_down(slurm: Cluster, tmp_path: Path) 
     try:
         slurm.wait_for(lambda: not Path(f"/proc/{before}").exists())
         submitted = slurm.run("submit", str(campaign.root))
+        again = slurm.run("submit", str(campaign.root))
     finally:
         slurm.bring_up()
-    assert submitted.returncode == 3
-    assert "slurm does not answer" in submitted.stdout
-    assert not campaign.batches.exists()  # nothing was handed over, so that nothing has to be looked for
+    assert submitted.returncode == again.returncode == 3
+    assert "it is looked for before anything is submitted again" in submitted.stdout
+    assert "slurm does not answer" in again.stdout
+    assert len(list(campaign.batches.iterdir())) == 1
     slurm.ends_well(campaign)
+    voided = [(batch / "void.json").is_file() for batch in campaign.batches.iterdir()]
+    assert sorted(voided) == [False, True]
 
 
 def test_a_stopped_driver_leaves_its_jobs_and_says_so(slurm: Cluster, tmp_path: Path) -> None:
