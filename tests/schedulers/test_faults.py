@@ -131,7 +131,7 @@ def test_submitted_while_the_controller_is_down(slurm: Cluster, tmp_path: Path) 
 
 
 def test_a_stopped_driver_leaves_its_jobs_and_says_so(slurm: Cluster, tmp_path: Path) -> None:
-    campaign = slurm.campaign(tmp_path / "c", STANDIN_SECONDS=5)
+    campaign = slurm.campaign(tmp_path / "c", STANDIN_SECONDS=15)
     driver = slurm.start("run", str(campaign.root))
     slurm.wait_for(lambda: slurm.running(campaign) == 3)
     second = slurm.run("submit", str(campaign.root))
