@@ -123,6 +123,7 @@ def test_submitted_while_the_controller_is_down(slurm: Cluster, tmp_path: Path) 
         slurm.bring_up()
     assert submitted.returncode == again.returncode == 3
     assert "it is looked for before anything is submitted again" in submitted.stdout
+    assert "6 submitting" in submitted.stdout
     assert "slurm does not answer" in again.stdout
     assert len(list(campaign.batches.iterdir())) == 1
     slurm.ends_well(campaign)
