@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 from kalloy.errors import KalloyError
 from kalloy.parsers.result import read_result, unreadable
@@ -14,6 +18,8 @@ from kalloy.parsers.result import read_result, unreadable
 _WORTH_A_POOL = 16
 """Folders below which starting processes costs more than it saves."""
 _CHUNK = 4
+Item = TypeVar("Item")
+Found = TypeVar("Found")
 
 
 def read_row(folder: str) -> dict[str, Any]:
@@ -41,18 +47,45 @@ def read_rows(folders: Sequence[str], processes: int | None = None) -> Iterator[
     """
     if processes is None:
         processes = available_processors() if len(folders) >= _WORTH_A_POOL else 1
-    if processes <= 1:
-        yield from map(read_row, folders)
-        return
+    return by_processes(read_row, folders, processes)
+
+
+def by_processes(function: Callable[[Item], Found], items: Sequence[Item], processes: int) -> Iterator[Found]:
+    """What a function finds of each item, in their order, each as soon as it is there."""
     done = 0
+    if processes > 1:
+        try:
+            with pool_of(processes) as pool:
+                for found in pool.map(function, items, chunksize=_CHUNK):
+                    yield found
+                    done += 1
+        except BrokenProcessPool:
+            pass  # one was killed from outside, as when memory runs out: go on alone, one after the other
+    yield from map(function, items[done:])
+
+
+@contextmanager
+def pool_of(processes: int) -> Iterator[ProcessPoolExecutor]:
+    """So many processes for the block; whoever leaves it early does not wait for what was not begun."""
+    pool = ProcessPoolExecutor(processes, initializer=begin_worker, initargs=(os.getpid(),))
     try:
-        with ProcessPoolExecutor(processes) as pool:
-            for row in pool.map(read_row, folders, chunksize=_CHUNK):
-                yield row
-                done += 1
-    except BrokenProcessPool:
-        # A process was killed from outside, as when memory runs out: go on alone, one after the other.
-        yield from map(read_row, folders[done:])
+        yield pool
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def begin_worker(parent: int) -> None:
+    """First thing in a process of a pool: leave Ctrl-C to the parent, and die with it, however it dies."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+    threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
+
+
+def _die_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def available_processors() -> int:

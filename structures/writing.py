@@ -50,7 +50,7 @@ def write_configurations(
     InputError : the folder holds something, or cannot be made.
     """
     refuse_occupied(folder)
-    with _appearing_whole(folder) as partial:
+    with appearing_whole(folder) as partial:
         number = 0
         with (partial / "configurations.jsonl").open("w", encoding="utf-8") as index, _sink(partial, layout) as put:
             for pick in picks:
@@ -96,7 +96,8 @@ class _Each:
         # The bare calls: for hundreds of thousands of small files, file objects cost more than the files.
         descriptor = os.open(f"{self.folder}/{name}", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
-            os.write(descriptor, content)
+            while content:  # a disk that is nearly full takes a part, and refuses the next
+                content = content[os.write(descriptor, content) :]
         finally:
             os.close(descriptor)
 
@@ -139,9 +140,13 @@ class _Archive(_Together):
 
 
 @contextmanager
-def _appearing_whole(folder: Path) -> Iterator[Path]:
-    """A working folder beside the wanted one that takes its place when all is well and vanishes when not."""
-    partial = folder.parent / f".{folder.name}.{os.getpid()}.partial"
+def appearing_whole(folder: Path) -> Iterator[Path]:
+    """A working folder beside the wanted one that takes its place when all is well and vanishes when not.
+
+    A folder that is there and cannot be replaced, being the one that we are in or a disk's own, gets what is in it.
+    """
+    stays = folder.is_dir() and (folder.samefile(Path.cwd()) or folder.is_mount())
+    partial = (folder if stays else folder.parent) / f".{folder.name}.{os.getpid()}.partial"
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial.mkdir()
@@ -149,7 +154,12 @@ def _appearing_whole(folder: Path) -> Iterator[Path]:
         raise InputError(f"{folder} cannot be made ({error.strerror})") from error
     try:
         yield partial
-        partial.rename(folder)
+        if stays:
+            for entry in list(partial.iterdir()):
+                entry.rename(folder / entry.name)
+            partial.rmdir()
+        else:
+            partial.rename(folder)
     except BaseException:
         shutil.rmtree(partial)
         raise

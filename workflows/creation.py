@@ -91,6 +91,9 @@ def new_campaign(
 def _copied(path: Path, files: dict[str, str]) -> str:
     """The name under which a file of the user's goes into the campaign, which then needs nothing outside itself."""
     if path.is_file():
+        if not path.name.isprintable():
+            mend = "rename the file: kalloy.toml has to say its name"
+            raise InputError(f"'{path.name}' is a name with letters that are none", where=str(path), mend=mend)
         files[path.name] = read_user_text(path)
         return path.name
     return str(path)
@@ -109,8 +112,8 @@ def spec_text(structure: str, substitutions: Sequence[Substitution], cell: str, 
     """A kalloy.toml with the usual two steps."""
     tables = "\n".join(_substitution(s) for s in substitutions)
     return (
-        f"[host]\nstructure = {json.dumps(structure)}\ncell = {json.dumps(cell)}\n\n{tables}\n"
-        f"[calculation]\npreset = {json.dumps(preset)}\nengine = {json.dumps(engine)}\n\n{STEPS}"
+        f"[host]\nstructure = {_quoted(structure)}\ncell = {_quoted(cell)}\n\n{tables}\n"
+        f"[calculation]\npreset = {_quoted(preset)}\nengine = {_quoted(engine)}\n\n{STEPS}"
     )
 
 
@@ -120,5 +123,10 @@ def _substitution(substitution: Substitution) -> str:
         amount = f"count = {list(substitution.counts)}"
     elif substitution.fractions:
         amount = f"fraction = {list(substitution.fractions)}"
-    replace, with_ = json.dumps(substitution.replace), json.dumps(substitution.with_)
+    replace, with_ = _quoted(substitution.replace), _quoted(substitution.with_)
     return f"[[substitution]]\nreplace = {replace}\nwith = {with_}\n{amount}\n"
+
+
+def _quoted(text: str) -> str:
+    """A string of TOML. JSON's are, but for letters beyond the basic plane, which it would write as two halves."""
+    return json.dumps(text, ensure_ascii=False)

@@ -13,17 +13,31 @@ from typing import Any
 
 from kalloy.errors import CampaignError
 
+STOPS = (Exception, KeyboardInterrupt, SystemExit)
+"""What ends a piece of work that can still tidy up after itself: a full disk, Ctrl-C, a kill that may be heard."""
+
 
 def write_text(path: Path, text: str) -> None:
     """Write, sync, and rename into place: a reader sees the old file or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    with part.open("w", encoding="utf-8") as file:
+    # A path in it may hold bytes that are no UTF-8.
+    with replacing(path) as part, part.open("w", encoding="utf-8", errors="surrogateescape") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    part.replace(path)
     sync([path.parent])
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A hidden file beside a path: it takes that place when the block ends, and vanishes where the block does not."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        yield part
+        part.replace(path)
+    except STOPS:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def write_unsynced(path: Path, text: str) -> None:

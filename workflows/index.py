@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import weakref
 from collections.abc import ItemsView, Iterator, Mapping, Sequence, ValuesView
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from hashlib import sha256
+from pathlib import Path
+from urllib.parse import quote
 
 from kalloy import __version__
 from kalloy.errors import CampaignError
-from kalloy.parsers.many import available_processors
+from kalloy.parsers.many import available_processors, by_processes
 from kalloy.workflows.attempt import END, Attempt, attempts
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.files import hash_of
@@ -25,40 +27,77 @@ WORTH_A_POOL = 16
 """Results below which starting processes costs more than it saves."""
 _FORM = 3
 """Of the tables below: an index of another form is made anew."""
-_SCHEMA = f"""
-CREATE TABLE IF NOT EXISTS results (
+_SCHEMA = (
+    "DROP TABLE IF EXISTS results",
+    "DROP TABLE IF EXISTS settings",
+    f"""CREATE TABLE results (
     member TEXT NOT NULL, stage TEXT NOT NULL, attempt TEXT NOT NULL, source TEXT NOT NULL, usable INTEGER NOT NULL,
     {", ".join(f"{name} REAL" for name in FIGURES)}, lattice BLOB, settings TEXT NOT NULL, result TEXT NOT NULL,
-    PRIMARY KEY (member, stage)
-);
-CREATE TABLE IF NOT EXISTS settings (hash TEXT PRIMARY KEY, effective TEXT NOT NULL);
-PRAGMA user_version = {_FORM};
-"""
+    PRIMARY KEY (member, stage))""",
+    "CREATE TABLE settings (hash TEXT PRIMARY KEY, effective TEXT NOT NULL)",
+    f"PRAGMA user_version = {_FORM}",
+)
 _COLUMNS = ("member", "attempt", "usable", *FIGURES, "lattice", "settings")
 
 
+MOST_TRIES = 20
+"""Times that an index may be taken away while it is being filled."""
+
+
 class Index:
-    """Results by member and stage, parsed once and kept."""
+    """Results by member and stage, parsed once and kept.
+
+    One connection serves it from beginning to end, so that whoever reads goes on reading what was collected, although
+    somebody else deletes the file or makes it anew meanwhile. Where the file cannot be written (a folder
+    that may only be read, a full disk), the index is kept in memory.
+    """
 
     def __init__(self, campaign: Campaign) -> None:
         self.campaign = campaign
+        self._connection: sqlite3.Connection | None = None
+        self._inode: int | None = None
+        """Of the file that is open; None for one in memory."""
 
     @contextmanager
     def open(self) -> Iterator[sqlite3.Connection]:
-        """A connection in one transaction."""
-        # A rollback journal: the write-ahead log needs memory shared between hosts, which network folders have not.
-        connection = sqlite3.connect(self.campaign.index_file, timeout=30)
+        """The connection, in one transaction."""
         try:
-            connection.execute("PRAGMA journal_mode = DELETE")
-            if connection.execute("PRAGMA user_version").fetchone() != (_FORM,):
-                connection.executescript(f"DROP TABLE IF EXISTS results; DROP TABLE IF EXISTS settings; {_SCHEMA}")
-            with connection:
-                yield connection
+            if self._connection is None:
+                self._connect()
+            assert self._connection is not None
+            with self._connection:
+                yield self._connection
         except sqlite3.DatabaseError as error:
             mend = "it is only an index: make it anew with `kalloy status --rebuild`"
             raise CampaignError(f"cannot be used: {error}", where=str(self.campaign.index_file), mend=mend) from None
-        finally:
-            connection.close()
+
+    def _connect(self) -> None:
+        try:
+            self._use(opened(self.campaign.index_file))
+            self._inode = self.campaign.index_file.stat().st_ino
+        except (sqlite3.OperationalError, FileNotFoundError) as error:
+            if isinstance(error, sqlite3.OperationalError) and not _is_unwritable(error):
+                raise
+            self._to_memory()
+
+    def _use(self, connection: sqlite3.Connection) -> None:
+        self._connection, self._inode = connection, None
+        weakref.finalize(self, connection.close)
+
+    def _to_memory(self) -> None:
+        """Go on in memory, with what the file holds."""
+        memory = sqlite3.connect(":memory:")
+        with suppress(sqlite3.Error), closing(_readable(self.campaign.index_file)) as file:
+            file.backup(memory)
+        prepare(memory)
+        self._use(memory)
+
+    def _is_gone(self) -> bool:
+        """Whether the file that is open is no longer the campaign's."""
+        if self._connection is None or self._inode is None:
+            return False
+        path = self.campaign.index_file
+        return not path.is_file() or path.stat().st_ino != self._inode
 
     def collect(self) -> int:
         """Parse every ended calculation that is not known yet, or has ended anew.
@@ -67,15 +106,36 @@ class Index:
         -------
         How many were parsed.
         """
+        for _ in range(MOST_TRIES):
+            if self._is_gone():
+                self._connection = None
+            try:
+                return self._collect()
+            except CampaignError:
+                if not self._is_gone():
+                    raise
+        raise CampaignError("is deleted again and again", where=str(self.campaign.index_file))
+
+    def _collect(self) -> int:
         with self.open() as connection:
             known = {(m, s): h for m, s, h in connection.execute("SELECT member, stage, source FROM results")}
         pairs = [(m, s) for m in self.campaign.members.values() for s in self.campaign.spec.stages]
         new = [found for m, s in pairs if (found := self._new(m, s, known.get((m.label, s))))]
         for (_, source), result in zip(new, self._parsed([last for last, _ in new]), strict=True):
-            # Each in a transaction of its own: parsing is slow, and nobody should wait for the lock meanwhile.
+            self._store(result, source)
+        return len(new)
+
+    def _store(self, result: CampaignResult, source: str) -> None:
+        """In a transaction of its own: parsing is slow, and nobody should wait for the lock meanwhile."""
+        try:
             with self.open() as connection:
                 store(connection, result, source)
-        return len(new)
+        except CampaignError as error:
+            cause = error.__context__
+            if self._is_gone() or not (isinstance(cause, sqlite3.OperationalError) and _is_unwritable(cause)):
+                raise
+            self._to_memory()
+            self._store(result, source)
 
     def _new(self, member: Member, stage: Stage, known: str | None) -> tuple[Attempt, str] | None:
         """The calculation's last ended attempt and what says which it is; None where the index has it."""
@@ -92,12 +152,7 @@ class Index:
     def _parsed(self, ended: Sequence[Attempt]) -> Iterator[CampaignResult]:
         """Results in the attempts' order, each as soon as it is there; many of them by one process a processor."""
         processes = available_processors() if len(ended) >= WORTH_A_POOL else 1
-        parse = partial(parse_attempt, root=self.campaign.root)
-        if processes == 1:
-            yield from map(parse, ended)
-            return
-        with ProcessPoolExecutor(processes) as pool:
-            yield from pool.map(parse, ended, chunksize=4)
+        return by_processes(partial(parse_attempt, root=self.campaign.root), ended, processes)
 
     def results(self) -> IndexedResults:
         """Everything parsed so far of the campaign's members, in their order and that of the stages."""
@@ -110,7 +165,41 @@ class Index:
     def rebuild(self) -> int:
         """Throw the index away and make it anew from the files."""
         self.campaign.index_file.unlink(missing_ok=True)
+        self._connection = None
         return self.collect()
+
+
+def opened(path: Path) -> sqlite3.Connection:
+    """A connection to an index file, which is made where it is not there."""
+    # A rollback journal: the write-ahead log needs memory shared between hosts, which network folders have not.
+    connection = sqlite3.connect(path, timeout=30)
+    try:
+        connection.execute("PRAGMA journal_mode = DELETE")
+        prepare(connection)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def prepare(connection: sqlite3.Connection) -> None:
+    """Make the tables anew where they are of another form, once, however many processes open it at this moment."""
+    if connection.execute("PRAGMA user_version").fetchone() == (_FORM,):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    with connection:
+        if connection.execute("PRAGMA user_version").fetchone() != (_FORM,):
+            for statement in _SCHEMA:
+                connection.execute(statement)
+
+
+def _readable(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)
+
+
+def _is_unwritable(error: sqlite3.OperationalError) -> bool:
+    codes = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+    return error.sqlite_errorcode & 0xFF in codes
 
 
 def store(connection: sqlite3.Connection, result: CampaignResult, source: str) -> None:

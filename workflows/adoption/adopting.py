@@ -17,7 +17,7 @@ from kalloy.workflows.adoption.reading import Found, Refusal, read, stage_of
 from kalloy.workflows.adoption.settings import RESTARTS, Differences, differences, in_asked_mesh, mesh_in_basis
 from kalloy.workflows.attempt import WRITTEN, Attempt, Outcome, State, attempts
 from kalloy.workflows.campaign import Campaign
-from kalloy.workflows.files import hash_of, write_json, write_text
+from kalloy.workflows.files import STOPS, hash_of, write_json, write_text
 from kalloy.workflows.inputs.composer import Composer
 from kalloy.workflows.inputs.poscar import poscar_text
 from kalloy.workflows.inputs.stage import Stage
@@ -150,14 +150,18 @@ def adopt(campaign: Campaign, adoption: Adoption, *, link: bool = False) -> Atte
     folder = calculation / f"a{number:02d}"
     part = calculation / f".{folder.name}.{secrets.token_hex(4)}.part"
     part.mkdir(parents=True)
-    hashes = dict(_take(adoption, part, link))
-    record = Composer(campaign).record(member, stage, number, (), hashes)
-    # What was asked for is not what was computed with: the effective settings speak for themselves.
-    record |= {"asked": None, "datasets": [], "adopted": {**adoption.to_json(), "linked": link}}
-    write_json(part / WRITTEN, record)
-    outputs = {name: digest for name, digest in hashes.items() if name == "vasprun.xml"}
-    Attempt(part).finish(Outcome.DONE, cause=None, adopted=str(adoption.found.folder.resolve()), outputs=outputs)
-    part.rename(folder)
+    try:
+        hashes = dict(_take(adoption, part, link))
+        record = Composer(campaign).record(member, stage, number, (), hashes)
+        # What was asked for is not what was computed with: the effective settings speak for themselves.
+        record |= {"asked": None, "datasets": [], "adopted": {**adoption.to_json(), "linked": link}}
+        write_json(part / WRITTEN, record)
+        outputs = {name: digest for name, digest in hashes.items() if name == "vasprun.xml"}
+        Attempt(part).finish(Outcome.DONE, cause=None, adopted=str(adoption.found.folder.resolve()), outputs=outputs)
+        part.rename(folder)
+    except STOPS:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
     return Attempt(folder)
 
 

@@ -17,6 +17,7 @@ class Cause(StrEnum):
     NODE = "node"
     QUOTA = "quota"
     ENGINE = "engine"
+    STOPPED = "stopped"
     LOST = "lost"
 
     @property
@@ -87,6 +88,7 @@ _WORDS = {
     Cause.NODE: "the compute node, its network or its file system failed",
     Cause.QUOTA: "the disk or the quota is full",
     Cause.ENGINE: "the engine stopped with an error",
+    Cause.STOPPED: "a person stopped it, or the machine was shut down",
     Cause.LOST: "the job ended without a word",
 }
 _SAME_NODE = "exclude the node in the site's options, or tell those who run the cluster, then: kalloy retry"
@@ -103,6 +105,7 @@ _AGAIN = {
     Cause.NODE: RetryRule(3, _SAME_NODE),
     Cause.QUOTA: RetryRule(0, "free space or ask for a larger quota, then: kalloy retry", pauses=True),
     Cause.ENGINE: RetryRule(0, "read the cause and the attempt's vasp.out, mend the inputs, then: kalloy retry"),
+    Cause.STOPPED: RetryRule(100, "look who stops it again and again, then: kalloy retry"),
     Cause.LOST: RetryRule(3, f"read the job's log in the batch's folder; {_SAME_NODE}"),
 }
 _FURTHER_ON = {

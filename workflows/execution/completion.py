@@ -10,7 +10,7 @@ from typing import Any
 from kalloy.errors import CampaignError
 from kalloy.workflows.attempt import TAKEN, Attempt, Outcome, attempts, now
 from kalloy.workflows.execution.derived import take_bands, take_window
-from kalloy.workflows.files import hash_of, write_json, write_text
+from kalloy.workflows.files import hash_of, replacing, write_json, write_text
 from kalloy.workflows.inputs.point_list import complete_kpoints
 from kalloy.workflows.inputs.potcar import has_only_spec
 from kalloy.workflows.inputs.stage import Takes
@@ -116,9 +116,8 @@ def _require_left(source: Path) -> None:
 def _copy(source: Path, target: Path) -> dict[str, Any]:
     """A copy, for an engine that opens a linked file to write would destroy its parent's."""
     _require_left(source)
-    part = target.with_name(f".{target.name}.part")
-    shutil.copyfile(source, part)
-    part.replace(target)
+    with replacing(target) as part:
+        shutil.copyfile(source, part)
     return {"file": target.name, "sha256": hash_of(target)}
 
 

@@ -106,7 +106,7 @@ class Warden:
     deadline: Deadline = field(default_factory=Deadline.of_job)
     scheduled: bool = True
     """Whether a scheduler sends the signals. SIGTERM to a job of this machine alone is a person's who stops it: it ends
-    engine and runner as it ends any process group, with no record."""
+    engine and runner at once, as Ctrl-C does."""
     why: str | None = None
     """Why the job comes to its end, in words; None while it does not."""
     is_walltime: bool = True
@@ -136,10 +136,14 @@ class Warden:
         self._asked.set()
         if self._thread:
             self._thread.join()
-        if self._process is not None and self._process.poll() is None:  # we leave by an exception
-            end(self._process)
+        self.end_engine()  # which runs where we leave by an exception
         for sign, handler in self._before.items():
             signal.signal(sign, handler)
+
+    def end_engine(self) -> None:
+        """End the engine, where one runs."""
+        if self._process is not None and self._process.poll() is None:
+            end(self._process)
 
     def watch(self, process: subprocess.Popen[bytes], folder: Path, relaxation: bool) -> None:
         """The engine that runs from now on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 import traceback
@@ -83,8 +84,13 @@ def _claimed(attempt: Attempt, command: list[str], tag: str, warden: Warden, eve
         if not claim(attempt, tag=tag, job=events.job):
             return None
         events.tell("claimed", attempt)
-        started, cpu = time.time(), os.times()
-        verdict, ran = _run(attempt, command, warden)
+        started, cpu = time.monotonic(), os.times()
+        stopped: BaseException | None = None
+        try:
+            verdict, ran = _run(attempt, command, warden)
+        except (KeyboardInterrupt, SystemExit) as error:
+            warden.end_engine()
+            verdict, ran, stopped = _stopped(error), Supervised(), error
         spent = os.times()
     attempt.finish(
         verdict.outcome,
@@ -93,12 +99,21 @@ def _claimed(attempt: Attempt, command: list[str], tag: str, warden: Warden, eve
         goes_on=verdict.goes_on,
         corrections=ran.corrections,
         runs=ran.runs,
-        wall_seconds=round(time.time() - started, 1),
+        wall_seconds=round(time.monotonic() - started, 1),
         cpu_seconds=round(spent.children_user + spent.children_system - cpu.children_user - cpu.children_system, 1),
         outputs={name: hash_of(attempt.folder / name) for name in OUTPUTS if (attempt.folder / name).is_file()},
     )
     events.tell("ended", attempt, verdict.outcome)
+    if stopped is not None:
+        raise stopped
     return verdict.outcome
+
+
+def _stopped(error: BaseException) -> Verdict:
+    """Of an attempt whose runner was told to end: no failure, so that it is begun again as often as it is stopped."""
+    code = error.code if isinstance(error, SystemExit) else None
+    by = signal.Signals(code - 128).name if isinstance(code, int) and code > 128 else "Ctrl-C"
+    return Verdict(Outcome.FAILED, f"stopped by {by}", Cause.STOPPED)
 
 
 def _run(attempt: Attempt, command: list[str], warden: Warden) -> tuple[Verdict, Supervised]:

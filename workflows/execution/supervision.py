@@ -127,7 +127,7 @@ class Engine(Job):
         self.close()
         with (folder / "vasp.out").open("w") as out, (folder / "std_err.txt").open("w") as err:
             self._process = subprocess.Popen(self.command, cwd=folder, stdout=out, stderr=err)
-        self._since = time.time()
+        self._since = time.monotonic()
         self.runs.append({"exit": None, "wall_seconds": None})
         self.warden.watch(self._process, folder, self.relaxation)
         return self._process
@@ -143,4 +143,4 @@ class Engine(Job):
     def close(self) -> None:
         """Record how the last run ended."""
         if self._process is not None and self.runs and self.runs[-1]["exit"] is None:
-            self.runs[-1] = {"exit": self._process.wait(), "wall_seconds": round(time.time() - self._since, 1)}
+            self.runs[-1] = {"exit": self._process.wait(), "wall_seconds": round(time.monotonic() - self._since, 1)}

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+import shutil
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
@@ -14,7 +15,7 @@ from kalloy.errors import CampaignError
 from kalloy.structures.crystal import Crystal
 from kalloy.workflows.attempt import WRITTEN, Attempt, attempts
 from kalloy.workflows.campaign import Campaign
-from kalloy.workflows.files import json_text, read_json, sync, write_unsynced
+from kalloy.workflows.files import STOPS, json_text, read_json, sync, write_text, write_unsynced
 from kalloy.workflows.inputs.composer import Composer
 from kalloy.workflows.inputs.contcar import is_whole
 from kalloy.workflows.inputs.kpoints import mesh_warnings
@@ -79,10 +80,14 @@ def write_attempts(
     composer, left, done = Composer(campaign), iter(asked), list[Attempt]()
     while batch := list(islice(left, AT_ONCE)):
         prepared = _prepare_all(composer, batch, path)
-        sync([file for p in prepared for file in p.files])
-        for p in prepared:
-            for part, whole in p.renames:
-                part.rename(whole)
+        try:
+            sync([file for p in prepared for file in p.files])
+            for p in prepared:
+                for part, whole in p.renames:
+                    part.rename(whole)
+        except STOPS:
+            _take_away(prepared)
+            raise
         sync([folder for p in prepared for folder in p.folders])
         done += [Attempt(p.folder) for p in prepared]
         tell(len(done))
@@ -102,21 +107,26 @@ class _Prepared:
 
 
 def _prepare_all(composer: Composer, batch: Iterable[Asked], path: BandPath | None) -> list[_Prepared]:
-    """What is prepared when one of them is refused is taken away: nobody has seen it."""
+    """What is prepared when one of them is refused, or the disk is full, is taken away: nobody has seen it."""
     prepared: list[_Prepared] = []
     try:
-        prepared.extend(_prepare(composer, one, path) for one in batch)
-    except Exception:
-        for file in (file for p in prepared for file in p.files):
-            file.unlink()
-        for p in prepared:
-            p.renames[-1][0].rmdir()
+        for one in batch:
+            _prepare(composer, one, path, prepared)
+    except STOPS:
+        _take_away(prepared)
         raise
     return prepared
 
 
-def _prepare(composer: Composer, asked: Asked, path: BandPath | None) -> _Prepared:
-    """Everything of an attempt but its name."""
+def _take_away(prepared: Iterable[_Prepared]) -> None:
+    for part, _ in (names for p in prepared for names in p.renames):
+        if part.is_dir():
+            shutil.rmtree(part)
+        part.unlink(missing_ok=True)
+
+
+def _prepare(composer: Composer, asked: Asked, path: BandPath | None, prepared: list[_Prepared]) -> None:
+    """Everything of an attempt but its name; on the list before the first of its files is written."""
     from kalloy.workflows.prescreen.start import starting_crystal  # which writes its own POSCARs
 
     campaign, member, stage, after = composer.campaign, asked.member, asked.stage, asked.after
@@ -131,17 +141,19 @@ def _prepare(composer: Composer, asked: Asked, path: BandPath | None) -> _Prepar
     if after:
         more["after"] = {"attempt": after.folder.name, "goes_on_from": start[0] if start else "POSCAR"}
     calculation = campaign.calculation(member.label, stage)
-    renames = list(_member_record(campaign, member))
+    described = _member_record(campaign, member)
     number = max((a.number for a in attempts(calculation)), default=0) + 1
     folder = calculation / f"a{number:02d}"
     part = calculation / f".{folder.name}.{secrets.token_hex(4)}.part"
-    part.mkdir(parents=True)
     hashes = {name: sha256(texts[name].encode()).hexdigest() for name in sorted(texts)}
     record = composer.record(member, stage, number, parents, hashes)
-    for name, text in (*texts.items(), (WRITTEN, json_text(record | more))):
-        write_unsynced(part / name, text)
-    files = [*(hidden for hidden, _ in renames), *(part / name for name in (*texts, WRITTEN))]
-    return _Prepared(folder, files, [*renames, (part, folder)])
+    texts[WRITTEN] = json_text(record | more)
+    own = [(hidden, whole) for hidden, whole, _ in described]
+    files = [*(hidden for hidden, _ in own), *(part / name for name in texts)]
+    prepared.append(_Prepared(folder, files, [*own, (part, folder)]))
+    part.mkdir(parents=True)
+    for hidden, text in (*((h, t) for h, _, t in described), *((part / name, text) for name, text in texts.items())):
+        write_unsynced(hidden, text)
 
 
 def is_outdated(composer: Composer, member: Member, stage: Stage, path: BandPath | None, attempt: Attempt) -> bool:
@@ -179,14 +191,12 @@ def _relaxed_so_far(after: Attempt, member: Member) -> tuple[str, Crystal] | Non
 
 def write_member(campaign: Campaign, member: Member) -> None:
     """The member's own record; a folder that holds another member's is refused."""
-    for part, whole in _member_record(campaign, member):
-        sync([part])
-        part.rename(whole)
-        sync([whole.parent])
+    for _, whole, text in _member_record(campaign, member):
+        write_text(whole, text)
 
 
-def _member_record(campaign: Campaign, member: Member) -> Iterator[tuple[Path, Path]]:
-    """The record under a hidden name, and its name; nothing where it is there."""
+def _member_record(campaign: Campaign, member: Member) -> list[tuple[Path, Path, str]]:
+    """A hidden name for the record, its own name and its text; nothing where it is there."""
     path = campaign.root / member.label / MEMBER_FILE
     if path.is_file():
         if read_json(path)["identity"] != member.identity:
@@ -195,7 +205,7 @@ def _member_record(campaign: Campaign, member: Member) -> Iterator[tuple[Path, P
                 where=str(path),
                 mend="start a new campaign for a new host, cell or substitution",
             )
-        return
+        return []
     record = {
         "schema": 1,
         "label": member.label,
@@ -208,10 +218,7 @@ def _member_record(campaign: Campaign, member: Member) -> Iterator[tuple[Path, P
         "occupation": list(member.configuration.occupation) if member.configuration else None,
         "recipe": member.recipe,
     }
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_unsynced(part, json_text(record))
-    yield part, path
+    return [(path.with_name(f".{path.name}.{secrets.token_hex(4)}.part"), path, json_text(record))]
 
 
 def warnings_of(campaign: Campaign) -> list[str]:

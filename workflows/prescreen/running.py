@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
-import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -14,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from kalloy.errors import EngineError, KalloyError
+from kalloy.parsers.many import begin_worker
 from kalloy.structures.crystal import Crystal
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.lock import driver_lock
@@ -155,15 +153,8 @@ _worker: Any = None
 def _begin(root: Path, model: Model, parent: int) -> None:
     """Make the calculator; die with the parent, and leave Ctrl-C to it."""
     global _worker
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
+    begin_worker(parent)
     _worker = _Worker(root, model)
-
-
-def _die_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
 
 
 def _relax(label: str, identity: str, crystal: Crystal) -> str | None:

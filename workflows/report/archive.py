@@ -12,6 +12,7 @@ from pathlib import Path
 
 from kalloy.errors import CampaignError
 from kalloy.workflows.campaign import SPEC_FILE, Campaign
+from kalloy.workflows.files import replacing
 
 ATTEMPT_FILES = frozenset(
     (
@@ -45,22 +46,18 @@ def write_archive(campaign: Campaign, path: Path) -> int:
     files = sorted(_files(campaign.root))
     _refuse_licensed(campaign.root, files)
     top = campaign.root.resolve().name
-    part = path.with_name(f".{path.name}.part")
     sums = []
-    try:
-        with (
-            part.open("wb") as raw,
-            gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as packed,
-            tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
-        ):
-            for relative in files:
-                content = (campaign.root / relative).read_bytes()
-                sums.append(f"{sha256(content).hexdigest()}  {relative}\n")
-                _add(tar, f"{top}/{relative}", content)
-            _add(tar, f"{top}/{SUMS}", "".join(sums).encode())
-        part.rename(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with (
+        replacing(path) as part,
+        part.open("wb") as raw,
+        gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        for relative in files:
+            content = (campaign.root / relative).read_bytes()
+            sums.append(f"{sha256(content).hexdigest()}  {relative}\n")
+            _add(tar, f"{top}/{relative}", content)
+        _add(tar, f"{top}/{SUMS}", "".join(sums).encode())
     return len(files)
 
 

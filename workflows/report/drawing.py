@@ -11,6 +11,8 @@ from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kalloy.workflows.files import replacing
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -57,14 +59,15 @@ def save(
     for suffix in FORMATS:
         # No date inside, so that the same data gives the same file.
         metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(suffix)
-        figure.savefig(folder / f"{name}.{suffix}", metadata=metadata)
+        with replacing(folder / f"{name}.{suffix}") as part:
+            figure.savefig(part, metadata=metadata, format=suffix)
     write_table(folder / f"{name}.csv", columns, rows)
     return Drawn(name, caption, folder / f"{name}.svg")
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """A CSV file; units belong into the names of the columns."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(columns)
         writer.writerows(rows)

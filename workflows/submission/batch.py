@@ -121,9 +121,11 @@ class Batch:
 
     @property
     def silence(self) -> float:
-        """Seconds since the scheduler was last told of it."""
-        path = self.folder / (UNKNOWN if (self.folder / UNKNOWN).is_file() else "manifest.json")
-        return max(datetime.now(UTC).timestamp() - path.stat().st_mtime, 0.0)
+        """Seconds since the scheduler was last told of it, by the clock that wrote it down; below zero where that was
+        set back."""
+        path = self.folder / UNKNOWN
+        at = read_json(path)["at"] if path.is_file() else self.manifest["made"]
+        return (datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds()
 
     def record(self, name: str, **what: Any) -> None:
         """Put an answer on record."""

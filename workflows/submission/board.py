@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
-from kalloy.workflows.attempt import Attempt, Outcome, State, attempts
+from kalloy.workflows.attempt import Attempt, Outcome, State, attempts, is_alive, is_elsewhere
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.execution.causes import Cause
 from kalloy.workflows.inputs.stage import Stage
@@ -141,7 +141,7 @@ def _claimed(plain: Standing, attempt: Attempt, owner: dict[str, Any], queue: Qu
             return _as_told(replace(plain, state=state, cause=cause or None, cause_class=Cause.LOST))
         return replace(plain, state=state, cause=cause or None)
     plain = replace(plain, place=place)
-    if place.ending:
+    if place.ending and not (is_alive(owner) and not is_elsewhere(owner)):  # one that we see at work has not ended
         os.listdir(attempt.folder)  # so that a network file system looks anew
         if end := attempt.end:  # it ended between the two looks
             return _ended(plain, end)

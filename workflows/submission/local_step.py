@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from kalloy.errors import EngineError
@@ -14,6 +15,7 @@ from kalloy.workflows.submission.batch import Batch, new_batch
 from kalloy.workflows.submission.board import Standing, all_standings, standings
 from kalloy.workflows.submission.repetition import followed, pause, repeat, write_again
 from kalloy.workflows.submission.schedulers.local import Job, LocalScheduler, end_group
+from kalloy.workflows.submission.unbegun import MOST
 
 OPEN = (State.READY, State.BLOCKED)
 POLL = 0.5
@@ -35,6 +37,8 @@ class LocalStep:
         self.scheduler = LocalScheduler()
         self.batches: dict[Stage, Batch] = {}
         self.sent: dict[Attempt, Job] = {}
+        self._silent = Counter[Attempt]()
+        """Jobs of an attempt that somebody killed before they began it."""
 
     def run(self) -> bool:
         """Until nothing more can be done; whether all is done."""
@@ -97,11 +101,18 @@ class LocalStep:
         return any(s.state is State.READY for s in standings(self.campaign, self.selection.step))
 
     def _refuse_silent_jobs(self, found: list[Standing]) -> None:
-        """A job that ended without a claim never started its attempt: say so instead of starting it for ever."""
+        """A job that ended without a claim never started its attempt: say so instead of starting it for ever.
+
+        One that was killed before it came so far says nothing of the attempt, and is started again a few times.
+        """
         running = self.scheduler.running()
         for standing in found:
             job = self.sent.get(standing.attempt) if standing.attempt else None
             if job and job not in running and standing.attempt and standing.attempt.state is State.READY:
+                if self.scheduler.was_killed(job) and self._silent[standing.attempt] < MOST:
+                    self._silent[standing.attempt] += 1
+                    del self.sent[standing.attempt]
+                    continue
                 log = f"{self.campaign.batches / job[0]}/{job[1]}.log"
                 raise EngineError(f"the job of {standing.label} ended before it began", where=log, mend="read that log")
 

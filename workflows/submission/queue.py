@@ -13,7 +13,7 @@ from kalloy.workflows.attempt import Attempt, now
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.execution.causes import Cause
 from kalloy.workflows.submission import unbegun
-from kalloy.workflows.submission.batch import CLOSED, SUBMITTED, VOID, Batch
+from kalloy.workflows.submission.batch import CLOSED, SUBMITTED, UNKNOWN, VOID, Batch
 from kalloy.workflows.submission.schedulers import scheduler_of
 from kalloy.workflows.submission.schedulers.vocabulary import Job, Limits, Phase, Scheduler, Unknown
 
@@ -51,7 +51,7 @@ class Queue:
         self.batches: list[Batch] = []
         self._read: dict[str, Batch] = {}
         self._endings: dict[str, dict[str, dict[str, Any]]] = {}
-        self._places: dict[str, tuple[Batch, int]] = {}
+        self._places: dict[str, list[tuple[Batch, int]]] = {}
         self._left: set[tuple[str, int]] = set()
         self._noted: defaultdict[str, set[int]] = defaultdict(set)
         self.find()
@@ -69,8 +69,11 @@ class Queue:
                 del self._read[name]
         self.batches = list(self._read.values())
         self._endings = {b.tag: b.endings for b in self.batches}
-        listed = sorted(self.batches, key=lambda b: b.manifest["made"])
-        self._places = {name: (b, i) for b in listed for i, entry in enumerate(b.entries) for name in entry}
+        self._places = {}
+        for batch in sorted(self.batches, key=lambda b: b.manifest["made"]):
+            for index, entry in enumerate(batch.entries):
+                for name in entry:
+                    self._places.setdefault(name, []).append((batch, index))
 
     def ask(self) -> None:
         """One question for all jobs."""
@@ -90,11 +93,14 @@ class Queue:
     # -- places ----------------------------------------------------------------
 
     def place(self, attempt: Attempt) -> Place | None:
-        """Of the newest batch that is not closed and holds the attempt."""
+        """Of the batches that are not closed and hold the attempt: one whose job lives, else the newest.
+
+        Which is the newest is only what clocks say, and they are set back now and then.
+        """
         if not self._places:
             return None
-        found = self._places.get(self._name(attempt))
-        return self._at(*found) if found else None
+        found = [self._at(batch, index) for batch, index in reversed(self._places.get(self._name(attempt), ()))]
+        return next((place for place in found if place.is_live), found[0] if found else None)
 
     def claimed(self, attempt: Attempt, owner: dict[str, Any]) -> Place | None:
         """Of the job that claimed an attempt; None for a claim that no batch of a queueing system made."""
@@ -190,6 +196,8 @@ class Queue:
         if batch.has_begun:
             batch.record(SUBMITTED, id="unknown", found_by="its jobs' own marks")
             return f"batch {batch.tag}: its jobs have begun, not submitted again"
+        if batch.silence < 0:
+            batch.record(UNKNOWN, words="the clock was set back: the waiting begins anew")
         if isinstance(account, Unknown) or batch.silence < self._grace:
             return None
         batch.record(VOID, words="neither queue, accounting nor a mark of its jobs knows it")
@@ -219,6 +227,8 @@ class Queue:
                     endings[str(index)] = _ending(job)
             elif index in absent and not unknown:
                 endings.setdefault(str(index), {"word": "gone", "why": "the scheduler no longer knows it", "at": now()})
+            if (ending := endings.get(str(index))) and age(ending["at"]) < 0:
+                endings[str(index)] = {**ending, "at": now()}  # the clock was set back: it counts anew
         final = {i for i in range(len(batch.entries)) if self._is_final(batch, i, endings.get(str(i)))}
         for index in final - self._noted[batch.tag]:
             unbegun.note(batch, index, endings[str(index)])

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import errno
 import io
 import os
 import sys
 from importlib import import_module
-from typing import NoReturn
 
 import click
 from click.shell_completion import CompletionItem
 
+from kalloy.cli.stopping import STOP, code_of, sentence
 from kalloy.errors import KalloyError, nearest
 
 VERBS = {
@@ -93,7 +92,8 @@ def cli(debug: bool) -> None:
     """Screen alloy configurations with density-functional theory.
 
     Take a crystal and a substitution; enumerate, compute, rank and report every symmetry-distinct
-    configuration. Exit codes: 0 done, 1 some failed, 2 bad input, 3 still waiting, 4 locked.
+    configuration. Exit codes: 0 done, 1 some failed, 2 bad input, 3 still waiting, 4 locked, 128 + N stopped by
+    signal N.
     """
 
 
@@ -102,43 +102,51 @@ def _bare() -> list[str]:
     return [] if "_KALLOY_COMPLETE" in os.environ else ["--help"]
 
 
-def _unexpected(error: Exception, debug: bool) -> NoReturn:
-    if debug:
-        raise error
-    click.echo(f"kalloy: unexpected {type(error).__name__}: {error}; --debug shows where", err=True)
-    sys.exit(1)
-
-
 def main() -> None:
     """Run the command line; an expected error is one sentence on stderr and its exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() not in ("utf-8", "utf8"):
-            stream.reconfigure(errors="replace")  # a question mark for Γ rather than no table at all
     words = [word for word in sys.argv[1:] if word != "--debug"]  # wherever it is typed
-    debug = len(words) < len(sys.argv) - 1
+    STOP.listen()
+    _print_anything()
     try:
         code = cli.main(words or _bare(), prog_name="kalloy", standalone_mode=False)
-    except click.ClickException as error:
-        context = error.ctx if isinstance(error, click.UsageError) else None
-        verb = f" {context.info_name}" if context and context.parent else ""
-        click.echo(f"kalloy{verb}: {error.format_message()}", err=True)
-        sys.exit(error.exit_code)
-    except click.Abort:
-        click.echo("kalloy: stopped; type the same command again to go on", err=True)
-        sys.exit(130)
-    except KalloyError as error:
-        if debug:
-            raise
-        click.echo(f"kalloy: {error}", err=True)
-        sys.exit(error.exit_code)
+        sys.stdout.flush()
     except BrokenPipeError:
         sys.stderr.close()
-        sys.exit(0)
-    except OSError as error:
-        if debug or error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            _unexpected(error, debug)
-        click.echo(f"kalloy: {error}; free space or ask for a larger quota, then type the same again", err=True)
-        sys.exit(1)
-    except Exception as error:  # a mistake of ours, which nobody should have to read a traceback for
-        _unexpected(error, debug)
+        code = 0
+    except BaseException as error:
+        code = _told(error, words, debug=len(words) < len(sys.argv) - 1)
+    STOP.forget()
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _print_anything() -> None:
+    """A letter that the locale cannot say is spelt out; it is no reason to fail."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _told(error: BaseException, words: list[str], debug: bool) -> int:
+    """Say what went wrong, in one sentence; the exit code."""
+    if isinstance(error, click.Abort) and error.__context__ is not None:
+        error = error.__context__  # click's own word for Ctrl-C, and for an end of input
+    verb = next((word for word in words if word in VERBS), None)
+    if (stopped := code_of(error)) is not None:
+        click.echo(f"kalloy: {sentence(stopped, verb)}", err=True)
+        return stopped
+    if isinstance(error, SystemExit) or (debug and not isinstance(error, click.ClickException)):
+        raise error
+    if isinstance(error, click.ClickException):
+        context = error.ctx if isinstance(error, click.UsageError) else None
+        name = f" {context.info_name}" if context and context.parent else ""
+        click.echo(f"kalloy{name}: {error.format_message()}", err=True)
+        return error.exit_code
+    from kalloy.cli.troubles import trouble
+
+    expected = error if isinstance(error, KalloyError) else trouble(error)
+    if expected is not None:
+        click.echo(f"kalloy: {expected}", err=True)
+        return expected.exit_code
+    # A mistake of ours, which nobody should have to read a traceback for.
+    click.echo(f"kalloy: unexpected {type(error).__name__}: {error}; --debug shows where", err=True)
+    return 1

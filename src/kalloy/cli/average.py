@@ -227,8 +227,12 @@ def _print_curve(alloy: Alloy, results: Any, curve: str, temperatures: Sequence[
 
 
 def _write_sod(alloy: Alloy, folder: Path, names: Sequence[str], temperatures: Sequence[float]) -> None:
+    from kalloy.structures.writing import appearing_whole, refuse_occupied
     from kalloy.workflows.screening.sod import write_content
 
+    refuse_occupied(folder)
+    with appearing_whole(folder) as partial:
+        for content in alloy.ensembles:
+            write_content(alloy, content, partial / content, names, temperatures)
     for content in alloy.ensembles:
-        write_content(alloy, content, folder / content, names, temperatures)
         click.echo(f"SOD's files of {content} in {folder / content}", err=True)

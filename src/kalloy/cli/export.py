@@ -36,7 +36,7 @@ def command(campaign: str, output: Path, forms: tuple[str, ...], best: int, dry_
     The archive holds no POTCAR, charge density or wave function; unpacked it is a campaign again, on which every
     command works.
     """
-    from kalloy.structures.writing import refuse_occupied
+    from kalloy.structures.writing import appearing_whole, refuse_occupied
     from kalloy.workflows.campaign import Campaign
 
     opened = Campaign(Path(campaign))
@@ -47,9 +47,10 @@ def command(campaign: str, output: Path, forms: tuple[str, ...], best: int, dry_
         return
     if set(wanted) - {"archive"}:
         _require_ranking(opened)  # refused before anything is written
-    output.mkdir(parents=True, exist_ok=True)
-    for form in wanted:
-        click.echo(f"{output}/{FORMS[form]}: {_write(opened, form, output, best)}")
+    with appearing_whole(output) as partial:
+        lines = [f"{output}/{FORMS[form]}: {_write(opened, form, partial, best)}" for form in wanted]
+    for line in lines:
+        click.echo(line)
 
 
 def _require_ranking(campaign: Campaign) -> None:

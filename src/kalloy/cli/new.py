@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from kalloy.cli import completing
-from kalloy.cli.output import cell_option, dry_run_option, replace_option
+from kalloy.cli.output import cell_option, dry_run_option, replace_option, shell_word
 
 
 @click.command()
@@ -50,4 +50,4 @@ def command(
     for line in warnings_of(campaign):
         click.echo(f"warning: {line}", err=True)
     if not dry_run:
-        click.echo(f"next: look at {folder}/kalloy.toml, then `kalloy run {folder}`")
+        click.echo(f"next: look at {folder}/kalloy.toml, then `kalloy run {shell_word(folder)}`")

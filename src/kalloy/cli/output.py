@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +21,18 @@ if TYPE_CHECKING:
 
 def emit_json(value: Any) -> None:
     """One JSON document on stdout, a list one entry a line; infinities and NaN are refused, for they are no JSON."""
+    ascii_alone = "utf" not in (sys.stdout.encoding or "utf-8").lower()
     if isinstance(value, list) and value:
-        entries = ",\n".join(json.dumps(entry, ensure_ascii=False, allow_nan=False) for entry in value)
+        entries = ",\n".join(json.dumps(entry, ensure_ascii=ascii_alone, allow_nan=False) for entry in value)
         click.echo(f"[\n{entries}\n]")
     else:
-        click.echo(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+        click.echo(json.dumps(value, indent=1, ensure_ascii=ascii_alone, allow_nan=False))
+
+
+def shell_word(path: Path) -> str:
+    """A path as it is typed after a verb: quoted, and behind ``--`` where it looks like an option."""
+    word = shlex.quote(str(path))
+    return f"-- {word}" if word.startswith("-") else word
 
 
 def emit_table(

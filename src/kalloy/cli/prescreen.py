@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import time
 from pathlib import Path
@@ -72,15 +71,7 @@ def relax_all(campaign: Campaign, jobs: int | None = None, quiet: bool = False) 
     if not quiet:
         click.echo(f"prescreen: {store.model.words}")
     with Progress(quiet) as progress:
-        before = signal.signal(signal.SIGTERM, _stop)
-        try:
-            return store, prescreen(campaign, store, progress, jobs or campaign.spec.machine.side_by_side)
-        finally:
-            signal.signal(signal.SIGTERM, before)
-
-
-def _stop(number: int, _: object) -> None:
-    sys.exit(128 + number)
+        return store, prescreen(campaign, store, progress, jobs or campaign.spec.machine.side_by_side)
 
 
 def _announce(campaign: Campaign, jobs: int | None) -> None:

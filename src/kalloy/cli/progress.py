@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import sys
 import time
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 import click
 
+from kalloy.cli.stopping import STOP
 from kalloy.workflows.attempt import State, is_elsewhere
 from kalloy.workflows.estimate import calculations, minutes
 from kalloy.workflows.submission.board import Standing, tally
@@ -51,7 +51,6 @@ class Progress:
         self._beat = time.monotonic()
         self._began = time.monotonic()
         self._live = sys.stderr.isatty()
-        self._stopped = 0
 
     def __enter__(self) -> Progress:
         return self
@@ -59,22 +58,9 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._clear()
-
-    def stop(self, number: int, frame: FrameType | None) -> None:
-        """A signal's handler: end the driver and its jobs with it."""
-        self._stopped = number
-        self._end_if_stopped()
-
-    def _end_if_stopped(self) -> None:
-        # Asked again at every look: an exception that is raised while Python runs a finaliser is lost.
-        if self._stopped and self.campaign.spec.machine.scheduler != "local":
+        if kind in (KeyboardInterrupt, SystemExit) and self.campaign.spec.machine.scheduler != "local":
             self.say(f"jobs that {self.campaign.spec.machine.scheduler} has go on; `kalloy cancel` would end them")
-        if self._stopped == signal.SIGINT:
-            raise KeyboardInterrupt
-        if self._stopped:
-            click.echo("kalloy: stopped; type the same command again to go on", err=True)
-            sys.exit(128 + self._stopped)
+        self._clear()
 
     def selected(self, selection: Selection) -> None:
         """A step begins."""
@@ -88,7 +74,7 @@ class Progress:
 
     def look(self, found: list[Standing]) -> None:
         """Print what changed since the last look, and what runs."""
-        self._end_if_stopped()
+        STOP.obey()
         if not found:  # it waits
             return
         first = not self._last

@@ -11,10 +11,9 @@ from kalloy.cli.elsewhere import elsewhere
 from kalloy.cli.output import campaign_argument, dry_run_option, known_members, members_option
 
 if TYPE_CHECKING:
-    from kalloy.workflows.steps import Selection
     from kalloy.workflows.submission.board import Standing
 
-_CAUSES = ["unconverged", "walltime", "memory", "node", "quota", "engine", "lost"]
+_CAUSES = ["unconverged", "walltime", "memory", "node", "quota", "engine", "stopped", "lost"]
 
 
 @click.command()
@@ -36,6 +35,8 @@ def command(
 
     A relaxation goes on from its CONTCAR where that is complete. `kalloy submit` or `kalloy run` starts them.
     """
+    from contextlib import nullcontext
+
     from kalloy.workflows.campaign import Campaign
     from kalloy.workflows.lock import driver_lock
     from kalloy.workflows.steps import selected
@@ -47,21 +48,20 @@ def command(
     if (code := elsewhere(opened, campaign, look=dry_run)) is not None:
         return code
     chosen, wanted = known_members(opened, members), set(states or ("failed", "needs-decision", "lost"))
-    again: dict[int, tuple[Selection, list[Standing]]] = {}
+    found: list[Standing] = []
     seen: list[Standing] = []
-    queue = Queue(opened)
-    queue.ask()
-    for step in range(1, len(opened.spec.step) + 1):
-        if (selection := selected(opened, step)) is not None:
-            here = [s for s in standings(opened, step, queue) if not chosen or s.member in chosen]
-            some = [s for s in here if s.state in wanted and (not causes or s.cause_class in causes)]
-            again[step] = (selection, some)
-            seen += here
-    found = [s for _, some in again.values() for s in some]
-    if not dry_run and found:
-        with driver_lock(opened.root):
-            for selection, some in again.values():
-                write_again(opened, selection, some)
+    # The lock comes before the look: whoever retries at the same time must see what we have written.
+    with nullcontext() if dry_run else driver_lock(opened.root):
+        queue = Queue(opened)
+        queue.ask()
+        for step in range(1, len(opened.spec.step) + 1):
+            if (selection := selected(opened, step)) is not None:
+                here = [s for s in standings(opened, step, queue) if not chosen or s.member in chosen]
+                some = [s for s in here if s.state in wanted and (not causes or s.cause_class in causes)]
+                found += some
+                seen += here
+                if not dry_run:
+                    write_again(opened, selection, some)
     for standing in found:
         click.echo(f"{standing.label}: {standing.state}" + (f" ({standing.cause})" if standing.cause else ""))
     if not found:

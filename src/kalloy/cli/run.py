@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,9 +37,6 @@ def command(campaign: str, retry_failed: bool, take_over: bool, max_jobs: int | 
     if (code := elsewhere(opened, campaign)) is not None:
         return code
     progress = Progress(opened)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means: go on
-            signal.signal(number, progress.stop)
     require_engine(opened)
     for line in warnings_of(opened):
         click.echo(f"warning: {line}", err=True)

@@ -18,6 +18,7 @@ EXPECTED = {
     Cause.NODE: (3, 3, False),
     Cause.QUOTA: (0, 0, True),
     Cause.ENGINE: (0, 0, False),
+    Cause.STOPPED: (100, 100, False),
     Cause.LOST: (3, 3, False),
 }
 
@@ -36,7 +37,7 @@ def test_every_cause_has_words_and_a_bounded_rule(cause: Cause) -> None:
     assert all("kalloy retry" in r.mend and not r.mend.endswith(".") for r in (again, further))
 
 
-@given(st.lists(st.tuples(st.sampled_from(list(Cause)), st.booleans()), max_size=60))
+@given(st.lists(st.tuples(st.sampled_from(list(Cause)), st.booleans()), max_size=200))
 def test_whatever_goes_wrong_repeats_come_to_an_end(history: list[tuple[Cause, bool]]) -> None:
     """However causes follow on each other, a calculation has finitely many attempts that nobody asked for."""
     ends: list[dict[str, Any] | None] = []

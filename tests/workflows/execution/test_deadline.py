@@ -15,6 +15,7 @@ import pytest
 from kalloy.errors import InputError
 from kalloy.workflows.attempt import Attempt, Outcome
 from kalloy.workflows.campaign import Campaign
+from kalloy.workflows.execution.causes import repeats
 from kalloy.workflows.execution.deadline import Deadline, Steps, Warden
 from kalloy.workflows.execution.runner import execute
 from kalloy.workflows.inputs.stage import Stage
@@ -112,8 +113,20 @@ SIGNALS = {
 def start(attempt: Attempt, tmp_path: Path, *words: str, **env: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "kalloy", "execute", str(attempt.folder), *words]
     return subprocess.Popen(
-        command, env={**os.environ, **env}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path
+        command,
+        env={**os.environ, **env},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=tmp_path,
+        preexec_fn=_hear_everything,
     )
+
+
+def _hear_everything() -> None:
+    """A shell's background job ignores Ctrl-C, one of nohup SIGHUP; and what they start inherits that."""
+    for sign in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(sign, signal.SIG_DFL)
 
 
 def await_steps(attempt: Attempt, process: subprocess.Popen[str]) -> None:
@@ -153,14 +166,24 @@ def test_a_job_that_is_ended_long_before_its_time_is_no_walltime(campaign: Campa
     assert "cancelled" in end["cause"]
 
 
-def test_a_person_who_ends_a_job_of_this_machine_leaves_no_record(campaign: Campaign, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_person_may_end_a_job_of_this_machine_as_often_as_they_like(
+    campaign: Campaign, tmp_path: Path, sign: signal.Signals
+) -> None:
     attempt = write(campaign, Stage.RELAX)
     process = start(attempt, tmp_path, STANDIN_STEPS="100", STANDIN_SECONDS="0.1")
     await_steps(attempt, process)
-    process.terminate()
-    process.communicate(timeout=30)
-    assert process.returncode == -signal.SIGTERM
-    assert attempt.end is None
+    process.send_signal(sign)
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + sign
+    end = attempt.end
+    assert end
+    assert (end["outcome"], end["cause_class"]) == ("failed", "stopped")
+    assert repeats([end] * 50)  # no failure of the calculation's, as being lost four times would be
+    engine = attempt.folder / "OSZICAR"
+    steps = engine.read_text()
+    time.sleep(0.5)
+    assert engine.read_text() == steps  # the engine has ended with it
 
 
 # -- where the deadline comes from -------------------------------------------------

@@ -42,6 +42,11 @@ class LocalScheduler:
         """The jobs of this driver that still run."""
         return {job for job, process in self._started.items() if process.poll() is None}
 
+    def was_killed(self, job: Job) -> bool:
+        """Whether a job that has ended was ended by a signal."""
+        code = self._started[job].poll()
+        return code is not None and (code < 0 or code > 128)
+
     def stop(self) -> None:
         """End every job of this driver, gently first."""
         for sign in (signal.SIGTERM, signal.SIGKILL):
