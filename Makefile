@@ -13,7 +13,7 @@ INSTALL := PYTHONWARNINGS="ignore:Editable installation" $(BIN)/python -m pip in
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: run screen mpi test test-all lint types bench clean-venv
+.PHONY: run screen mpi test test-all soak lint types bench clean-venv
 .DELETE_ON_ERROR:
 
 run: $(VENV)/engine.stamp
@@ -31,6 +31,11 @@ test: $(VENV)/engine.stamp $(VENV)/dev.stamp
 
 test-all: $(VENV)/engine.stamp $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+# Campaigns of a stand-in engine on a real SLURM (needs root) and on this machine, while everything is killed at random.
+soak: $(VENV)/dev.stamp
+	$(BIN)/python -m tests.soak --scheduler slurm $(if $(SEED),--seed $(SEED))
+	$(BIN)/python -m tests.soak --scheduler local $(if $(SEED),--seed $(SEED))
 
 lint: $(VENV)/dev.stamp
 	$(BIN)/ruff check .

@@ -11,6 +11,7 @@ STANDIN_SAYS      what it says then, on its standard output as VASP does (defaul
 STANDIN_CURE      a line of INCAR (``ALGO = All``) with which it does not fail
 STANDIN_SIGNAL    the number of the signal that it dies of
 STANDIN_UNCONVERGED  a member/stage whose forces stay above EDIFFG
+STANDIN_MINIMUM   set: a relaxation ends in one structure to the last digit, wherever it begins
 
 Like VASP it looks for STOPCAR: LSTOP ends it in order after an ionic step, LABORT at once without results.
 """
@@ -70,7 +71,7 @@ def main() -> None:
     for step in range(min(int(incar["NSW"]), needed) if incar["NSW"] else 1):
         electrons(float(os.environ.get("STANDIN_SECONDS", 0)))
         if incar["NSW"]:
-            structure = replace(structure, lattice=structure.lattice * 0.995 ** (1 / 3))
+            structure = moved(structure, last=step == needed - 1)
         force = 0.0 if (step == needed - 1 and not stuck) or not incar["NSW"] else 0.5
         steps.append((structure, energy(structure), force))
         write_contcar(structure)
@@ -85,6 +86,16 @@ def main() -> None:
     Path("OUTCAR").write_text(" soft stop encountered!  aborting job ...\n" if stopped else " stand-in\n")
     Path("vasprun.xml").write_text(vasprun(incar, kpoints, steps))
     log(f"end {name}/{here.name}")
+
+
+def moved(structure: Structure, last: bool) -> Structure:
+    """One ionic step on: always smaller; or, asked for a minimum, on a grid until the last step goes there."""
+    if "STANDIN_MINIMUM" not in os.environ:
+        return replace(structure, lattice=structure.lattice * 0.995 ** (1 / 3))
+    # The grid is coarser than the digits of CONTCAR, so that a start from it is the start itself.
+    start = replace(structure, lattice=structure.lattice.round(5), positions=structure.positions.round(6))
+    wanted = sum(16 + NUMBERS[e] / 2 for e in start.elements)
+    return replace(start, lattice=(start.lattice * (wanted / start.volume) ** (1 / 3)).round(5)) if last else start
 
 
 def fail() -> None:
