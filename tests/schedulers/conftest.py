@@ -122,6 +122,12 @@ class Cluster:
         script = HERE / f"start-{self.name}.sh"
         subprocess.run(["bash", str(script)], env=self.environment, timeout=120, check=True, capture_output=True)
 
+    def element(self, campaign: Campaign, index: int) -> str:
+        """SLURM's name of a job of the only batch: ``7_0``; a plain number could mean the whole array."""
+        (batch,) = campaign.batches.iterdir()
+        listed = self.call("squeue", "-h", "-r", "-n", batch.name, "-o", "%i").split()
+        return next(name for name in listed if name.endswith(f"_{index}"))
+
     def running(self, campaign: Campaign) -> int:
         """How many calculations run, as their files tell."""
         return sum(s.state is State.RUNNING for s in all_standings(campaign))

@@ -72,3 +72,28 @@ def test_the_answer_is_lost_and_the_queue_has_forgotten(slurm_with_accounts: Clu
     assert again.returncode == 0, again
     assert list(campaign.batches.iterdir()) == [batch]
     assert set(slurm.ledger(campaign).values()) == {1}
+
+
+def test_a_hard_end_of_the_walltime_is_told_by_the_schedulers_word(
+    slurm_with_accounts: Cluster, tmp_path: Path
+) -> None:
+    """Its time is cut short while it runs: SLURM ends engine and runner at once, and neither knows why."""
+    slurm = slurm_with_accounts
+    slurm.options = 'options = { partition = "debug", time = "00:10:00" }'
+    campaign = slurm.campaign(tmp_path / "c", STANDIN_SECONDS=20)
+    slurm.run("submit", str(campaign.root))
+    slurm.wait_for(lambda: len(slurm.ledger(campaign)) == 3)
+    job = slurm.element(campaign, 0)
+    slurm.call("scontrol", "update", f"jobid={job}", "endtime=now+1")
+    slurm.wait_for(lambda: "TIMEOUT" in slurm.call("sacct", "-n", "-P", "-X", "-j", job, "-o", "State"))
+    slurm.change(campaign, "SECONDS='20'", "SECONDS='0'")
+    done = slurm.run("run", str(campaign.root))
+    assert done.returncode == 0, done
+    told = next(line for line in done.stdout.splitlines() if "; a new attempt follows" in line)
+    assert "host relax: " in told
+    assert "TIMEOUT" in told
+    (first, *_) = sorted(campaign.batches.iterdir(), key=lambda b: read_json(b / "manifest.json")["made"])
+    ending = read_json(first / "closed.json")["endings"]["0"]
+    assert (ending["word"], ending["cause"]) == ("TIMEOUT", "walltime")
+    assert slurm.tries(campaign)["host relax"] == 2
+    assert set(slurm.ledger(campaign).values()) == {1}

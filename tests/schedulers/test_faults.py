@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,8 +60,13 @@ def test_killed_before_the_scheduler_heard_of_it(slurm: Cluster, tmp_path: Path)
     campaign = slurm.campaign(tmp_path / "c")
     path = slurm.shim(tmp_path, "sbatch", "kill -KILL $PPID")
     slurm.start("submit", str(campaign.root), PATH=path).communicate(timeout=600)
+    (batch,) = campaign.batches.iterdir()
+    later = time.time() + 600  # however slow this machine is, the grace time is not over
+    os.utime(batch / "manifest.json", (later, later))
     soon = slurm.run("submit", str(campaign.root))
-    assert "6 submitting" in soon.stdout  # within the grace time nothing is submitted again
+    assert "6 submitting" in soon.stdout
+    assert list(campaign.batches.iterdir()) == [batch]
+    os.utime(batch / "manifest.json")
     slurm.ends_well(campaign)
     assert len(list(campaign.batches.iterdir())) == 2
 
@@ -104,6 +110,7 @@ def test_the_controller_is_down(slurm: Cluster, tmp_path: Path) -> None:
 
 
 def test_submitted_while_the_controller_is_down(slurm: Cluster, tmp_path: Path) -> None:
+    """Of a connection that failed nobody knows how far it came: it is looked for, and then submitted anew."""
     campaign = slurm.campaign(tmp_path / "c")
     slurm.run("write", str(campaign.root))
     before = slurm.daemon("slurmctld")
@@ -111,16 +118,21 @@ def test_submitted_while_the_controller_is_down(slurm: Cluster, tmp_path: Path) 
     try:
         slurm.wait_for(lambda: not Path(f"/proc/{before}").exists())
         submitted = slurm.run("submit", str(campaign.root))
+        again = slurm.run("submit", str(campaign.root))
     finally:
         slurm.bring_up()
-    assert submitted.returncode == 3
-    assert "slurm does not answer" in submitted.stdout
-    assert not campaign.batches.exists()  # nothing was handed over, so that nothing has to be looked for
+    assert submitted.returncode == again.returncode == 3
+    assert "it is looked for before anything is submitted again" in submitted.stdout
+    assert "6 submitting" in submitted.stdout
+    assert "slurm does not answer" in again.stdout
+    assert len(list(campaign.batches.iterdir())) == 1
     slurm.ends_well(campaign)
+    voided = [(batch / "void.json").is_file() for batch in campaign.batches.iterdir()]
+    assert sorted(voided) == [False, True]
 
 
 def test_a_stopped_driver_leaves_its_jobs_and_says_so(slurm: Cluster, tmp_path: Path) -> None:
-    campaign = slurm.campaign(tmp_path / "c", STANDIN_SECONDS=5)
+    campaign = slurm.campaign(tmp_path / "c", STANDIN_SECONDS=15)
     driver = slurm.start("run", str(campaign.root))
     slurm.wait_for(lambda: slurm.running(campaign) == 3)
     second = slurm.run("submit", str(campaign.root))

@@ -338,3 +338,15 @@ def test_a_scheduler_out_of_reach_is_told_once_each_time(step: QueueStep, schedu
     away = "slurm does not answer (connect failure): nothing is submitted until it does"
     said = step.told.said  # type: ignore[attr-defined]
     assert said[-4:] == [away, "slurm answers again"] * 2
+
+
+def test_an_unknown_answer_is_shown_as_such_at_once(
+    tmp_path: Path, make_campaign: Callable[[Path], Campaign], scheduler: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = make_campaign(tmp_path / "c").root / "kalloy.toml"
+    spec.write_text(spec.read_text().replace("jobs = 2", 'scheduler = "slurm"'))
+    campaign = Campaign(tmp_path / "c")
+    selection = select(campaign, 1)
+    write_step(campaign, selection)
+    monkeypatch.setattr(scheduler, "submit", lambda order: Unknown("time-out"))
+    assert {s.state for s in QueueStep(campaign, selection, Quiet()).cycle()} == {State.SUBMITTING}

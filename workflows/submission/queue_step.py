@@ -72,7 +72,9 @@ class QueueStep:
             return found
         if why := pause(found):
             raise EngineError(f"nothing more is submitted: {why}")
-        if submit_ready(self.campaign, self.queue, found, self._say, self.at_once):
+        before = len(self.queue.batches)
+        submit_ready(self.campaign, self.queue, found, self._say, self.at_once)
+        if len(self.queue.batches) > before:  # one whose answer is not known counts too
             found = self._look()
             self.told.look(found)
         return found
