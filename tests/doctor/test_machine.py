@@ -36,7 +36,7 @@ def test_a_table_is_printed_in_any_locale(kalloy: str) -> None:
         [kalloy, "count", "Cs4PbBr6", "--replace", "Cs=K:1"], env=odd, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "R-3c (167) within 0.01 ?" in done.stdout
+    assert "R-3c (167) within 0.01 \\xc5:" in done.stdout
 
 
 def test_the_clock_against_the_installation() -> None:

@@ -124,8 +124,16 @@ def _radial(atoms: Atoms) -> int:
 
 
 def resident() -> int:
-    """Bytes that this process has held at most so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    """Bytes that this process has held at most so far.
+
+    ``ru_maxrss`` would be the parent's where that one is larger: Linux keeps it over fork and exec.
+    """
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        lines = []
+    mine = [int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
+    return 1024 * (mine[0] if mine else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 def require(memory: Memory, here: int | None = None, limits: dict[str, int] | None = None) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from kalloy.workflows.gpaw_engine.header import Header
 from kalloy.workflows.gpaw_engine.job import Job
 from kalloy.workflows.gpaw_engine.kpoint_walk import PointStep
+from kalloy.workflows.gpaw_engine.memory import resident
 from kalloy.workflows.gpaw_engine.optics import DielectricFunction
 from kalloy.workflows.gpaw_engine.setups import dataset
 from kalloy.workflows.gpaw_engine.states import ElectronicStep, IonicStep, States
@@ -154,7 +155,7 @@ class OutcarWriter:
             f"                            User time (sec): {used.ru_utime:12.3f}\n"
             f"                          System time (sec): {used.ru_stime:12.3f}\n"
             f"                         Elapsed time (sec): {time.time() - self._start:12.3f}\n\n"
-            f"                   Maximum memory used (kb): {used.ru_maxrss:12.0f}.\n"
+            f"                   Maximum memory used (kb): {resident() / 1024:12.0f}.\n"
         )
         self.file.close()
 
