@@ -13,7 +13,7 @@ INSTALL := PYTHONWARNINGS="ignore:Editable installation" $(BIN)/python -m pip in
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: run screen mpi test test-all soak lint types bench clean-venv
+.PHONY: run screen mpi test test-all soak lint types docs bench clean-venv
 .DELETE_ON_ERROR:
 
 run: $(VENV)/engine.stamp
@@ -43,6 +43,11 @@ lint: $(VENV)/dev.stamp
 
 types: $(VENV)/dev.stamp
 	$(BIN)/mypy
+
+# The site, in docs/_build; whatever Sphinx remarks on is an error.
+docs: $(VENV)/docs.stamp
+	$(BIN)/python -m sphinx -q -n -W --keep-going -d docs/_build/doctrees docs docs/_build/html
+	@echo "docs/_build/html/index.html"
 
 bench: $(VENV)/engine.stamp $(VENV)/dev.stamp
 	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
@@ -86,6 +91,11 @@ $(VENV)/chgnet.stamp: $(VENV)/base.stamp
 $(VENV)/dev.stamp: $(VENV)/base.stamp
 	@echo "installing what tests and checks need, once"
 	@$(INSTALL) --group dev
+	@touch $@
+
+$(VENV)/docs.stamp: $(VENV)/base.stamp
+	@echo "installing what the documentation needs, once"
+	@$(INSTALL) --group docs
 	@touch $@
 
 clean-venv:
