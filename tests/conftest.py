@@ -9,8 +9,13 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from hypothesis import settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+# Examples are not timed: machines are slow at times, and that is no fault.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
+
 STANDIN = Path(__file__).resolve().parent / "standin_engine.py"
 
 

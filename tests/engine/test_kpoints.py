@@ -70,7 +70,7 @@ CRYSTALS = {
 
 
 @pytest.mark.parametrize("name", CRYSTALS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(divisions=st.tuples(*[st.integers(1, 4)] * 3), gamma=st.booleans())
 def test_irreducible_points_against_brute_force(name: str, divisions: tuple[int, int, int], gamma: bool) -> None:
     points = Mesh(divisions, (0, 0, 0), gamma).points()
@@ -196,7 +196,7 @@ def test_kpoints_files(tmp_path: Path) -> None:
     assert points.weightless.tolist() == [False, True]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     periods=st.lists(st.integers(-3, 3), min_size=9, max_size=9).map(lambda flat: np.reshape(flat, (3, 3))),
     halves=st.tuples(*[st.integers(0, 1)] * 3),

@@ -128,7 +128,7 @@ def test_stopcar_ends_after_the_step() -> None:
     assert len(list(relax(_argon(seed=1), _settings(3), lambda: group, _computed, lambda: True))) == 1
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 1000))
 def test_spring_hessian_is_symmetric_positive_and_knows_translations(seed: int) -> None:
     atoms = _argon(seed=seed, size=1)

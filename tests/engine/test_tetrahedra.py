@@ -20,7 +20,7 @@ def divided(*divisions: int) -> tuple[Tetrahedra, NDArray[np.float64]]:
     return Tetrahedra(mesh.divisions, np.arange(len(points)), np.eye(3)), points
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**31), st.sampled_from([(1, 1, 1), (2, 2, 2), (3, 2, 1), (2, 3, 4)]))
 def test_every_point_counts_alike_and_nothing_is_lost(seed: int, divisions: tuple[int, int, int]) -> None:
     tetrahedra, points = divided(*divisions)

@@ -32,7 +32,7 @@ def parabolas(hole: float, electron: float, step: float = 0.0) -> Bands:
     )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.floats(0.02, 3), st.floats(0.02, 3), st.integers(2, 8))
 def test_a_parabola_gives_its_mass(hole: float, electron: float, points: int) -> None:
     bands = parabolas(hole, electron)

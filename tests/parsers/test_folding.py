@@ -14,7 +14,7 @@ matrices = st.lists(entry, min_size=9, max_size=9).map(lambda m: np.array(m).res
 RHOMBOHEDRAL = np.array([[2, 1, 1], [-1, 1, 1], [-1, -2, 1]]) / 3
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(matrices, st.tuples(*[st.integers(0, 11)] * 3))
 def test_all_that_unfolds_folds_back(matrix: np.ndarray, twelfths: tuple[int, int, int]) -> None:
     cells = abs(round(np.linalg.det(matrix)))

@@ -13,7 +13,7 @@ from kalloy.parsers.bands import Bands, is_path, straight_segments
 from kalloy.parsers.gap import find_gap
 from kalloy.parsers.result import read_result
 
-few = settings(max_examples=60, deadline=None)
+few = settings(max_examples=60)
 
 
 @st.composite

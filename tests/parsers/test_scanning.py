@@ -13,7 +13,7 @@ from kalloy.parsers.scanning import Layout, by_numpy, row_numbers
 from kalloy.parsers.source import MalformedError
 from kalloy.parsers.tables import TableBuilder, nested_shape
 
-few = settings(max_examples=60, deadline=None)
+few = settings(max_examples=60)
 
 
 @st.composite

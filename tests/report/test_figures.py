@@ -143,7 +143,7 @@ def deep_density(shift: float) -> Dos:
     return Dos(energies, total, np.cumsum(total, axis=1) * step, 0.0, projected, ("s",), ("A", "B"))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.floats(-2, 2), st.floats(-0.3, 0.3), st.floats(1, 5))
 def test_alignment_undoes_any_zero_of_energy(shift: float, offset: float, gap: float) -> None:
     """Each calculation has a zero of its own; what is left is the offset between the edges."""

@@ -7,7 +7,7 @@ from math import exp, fsum
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kalloy.errors import AverageError
@@ -19,7 +19,6 @@ from tests.screening.conftest import Toy
 points = st.lists(st.tuples(st.integers(0, 24).map(lambda n: n / 24), st.floats(-5, 5)), max_size=15)
 
 
-@settings(deadline=None)
 @given(points, st.floats(-5, 5), st.floats(-5, 5))
 def test_nothing_lies_below_the_hull(inside: list[tuple[float, float]], left: float, right: float) -> None:
     x = np.array([0.0, *(p[0] for p in inside), 1.0])

@@ -197,7 +197,7 @@ def test_k_points_are_counted_by_their_density() -> None:
 # -- the host's metric ---------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(arrays(float, (3, 3), elements=st.floats(-0.1, 0.1)), arrays(float, 3, elements=st.floats(-3, 3)))
 def test_strain_knows_no_rotation(small: Any, turn: Any) -> None:
     from scipy.spatial.transform import Rotation

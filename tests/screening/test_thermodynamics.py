@@ -166,7 +166,7 @@ def test_nonsense_is_refused() -> None:
         Ensemble((), np.zeros(0), np.ones(0), 1)
 
 
-@settings(deadline=None, max_examples=5)
+@settings(max_examples=5)
 @given(st.sampled_from([0.0, 50.0, 300.0, 1000.0, inf]))
 def test_occupancies_add_up(make_toy: Callable[[str], Toy], kelvin: float) -> None:
     toy = make_toy("conventional")

@@ -73,7 +73,7 @@ def test_fixed_occupations_are_those_that_brute_force_finds(permutation: list[in
     assert fixed(cycle_type(tuple(permutation)), (first, second)) == number
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.permutations(range(6)), min_size=1, max_size=2), st.integers(0, 3), st.integers(0, 3))
 def test_distinct_is_the_number_of_orbits_of_any_group(
     brute: Any, close: Any, generators: list[list[int]], first: int, second: int

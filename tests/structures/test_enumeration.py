@@ -48,7 +48,7 @@ def test_numbers_and_degeneracies_of_the_home_case(permutations: Any, cell: str,
     assert total == comb(len(group[0]), n)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.permutations(range(7)), min_size=1, max_size=2), st.integers(0, 7))
 def test_any_group_gives_each_orbit_once_with_its_size(
     brute: Any, close: Any, occupied: Any, generators: list[list[int]], count: int
@@ -62,7 +62,7 @@ def test_any_group_gives_each_orbit_once_with_its_size(
     } == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.permutations(range(6)), min_size=1, max_size=2), st.integers(1, 6))
 def test_representatives_are_extreme_and_in_order(close: Any, generators: list[list[int]], count: int) -> None:
     group = close([tuple(g) for g in generators])
@@ -76,7 +76,7 @@ def test_representatives_are_extreme_and_in_order(close: Any, generators: list[l
     assert choices == sorted(set(choices), reverse=count <= 3)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(st.tuples(st.permutations(range(4)), st.permutations(range(4, 7))), min_size=1, max_size=2),
     st.integers(0, 2),

@@ -122,7 +122,7 @@ def test_a_larger_tolerance_that_finds_more_is_mentioned(tmp_path: Path) -> None
     assert "Pm-3m (221), with 48 operations instead of 16, within 0.05" in warning
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.randoms(use_true_random=False), st.floats(-1e-9, 1e-9))
 def test_site_order_does_not_hang_on_input_order_or_noise(random: Any, noise: float) -> None:
     crystal = load_host("Cs4PbBr6", "primitive").crystal

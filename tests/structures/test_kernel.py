@@ -31,7 +31,7 @@ def compiled(permutations: Any, count: int) -> list[tuple[int, int]]:
 
 
 @needs_compiler
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.permutations(range(6)), min_size=1, max_size=2), st.integers(0, 6))
 def test_any_group_gives_the_same_in_the_same_order(close: Any, generators: list[list[int]], count: int) -> None:
     group = close([tuple(g) for g in generators])

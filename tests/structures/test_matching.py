@@ -46,7 +46,7 @@ def disguised(crystal: Crystal, seed: int, basis: np.ndarray, strain: float, noi
     st.floats(0, 0.03),
     st.floats(0, 0.08),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_disguised_crystal_is_laid_on_its_own_sites(configuration, seed, basis, strain, noise) -> None:  # type: ignore[no-untyped-def]
     own = configuration.crystal()
     other = disguised(own, seed, basis, strain, noise)

@@ -113,7 +113,7 @@ def test_two_species_have_clusters_of_both() -> None:
     assert sizes.count(2) == counts[2, 0] + counts[0, 2] + counts[1, 1]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(chosen=st.sets(st.integers(0, 7)), which=st.integers(0, 10_000))
 def test_correlations_are_symmetric_and_complete(space: ConfigurationSpace, chosen: set[int], which: int) -> None:
     clusters = Clusters(space, triplets=100.0)
@@ -129,7 +129,7 @@ def test_correlations_are_symmetric_and_complete(space: ConfigurationSpace, chos
 # -- the fit -----------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(arrays(float, (9, 4), elements=st.floats(-3, 3)), arrays(float, 9, elements=st.floats(-1, 1)))
 def test_the_closed_leave_one_out_error_is_the_one_by_hand(rows: np.ndarray, values: np.ndarray) -> None:
     strength = 0.1

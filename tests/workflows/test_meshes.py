@@ -50,7 +50,7 @@ def _members(points: Array, mesh: Array) -> NDArray[np.bool_]:
     return np.asarray(_same(points[:, None], mesh[None]).any(axis=1))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(DIVISIONS, st.sampled_from(STYLES))
 def test_uniform_meshes_are_those_of_the_manual(divisions: Row, style: Style) -> None:
     mesh = Mesh.uniform(divisions, style)
@@ -85,7 +85,7 @@ def _unimodular(draw: st.DrawFn) -> NDArray[np.int64]:
     return matrix
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(_matrices(), st.tuples(*[st.integers(0, 1)] * 3), _unimodular())
 def test_a_mesh_does_not_depend_on_its_generating_vectors(
     matrix: NDArray[np.int64], halves: Row, change: NDArray[np.int64]
@@ -100,7 +100,7 @@ def test_a_mesh_does_not_depend_on_its_generating_vectors(
     assert np.abs(inside - np.rint(inside)).max() < 1e-9
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(DIVISIONS, st.sampled_from(STYLES), st.lists(_unimodular(), min_size=1, max_size=4), st.booleans())
 def test_mesh_symmetry_against_brute_force(
     divisions: Row, style: Style, rotations: list[NDArray[np.int64]], inverted: bool
@@ -113,7 +113,7 @@ def test_mesh_symmetry_against_brute_force(
     assert mesh.keeps(np.array(turns)) == (min(kept) == 1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(_matrices(), st.tuples(*[st.integers(0, 1)] * 3), _unimodular())
 def test_images_against_brute_force(matrix: NDArray[np.int64], halves: Row, turn: NDArray[np.int64]) -> None:
     mesh = Mesh.of(matrix, np.array(halves))
@@ -137,7 +137,7 @@ def _holds(mesh: Mesh, lattice: Array, points: Array) -> bool:
     return bool(_members(points @ lattice.T, mesh.points()).all())
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(_lattices(), _matrices(-2, 2, 4), DIVISIONS, st.sampled_from(STYLES), st.booleans())
 def test_equivalent_meshes_against_brute_force(
     lattice: Array, supercell: NDArray[np.int64], divisions: Row, style: Style, folding: bool
@@ -238,7 +238,7 @@ def test_the_primitive_cell_gets_the_conventional_cells_points(divisions: Row, s
     assert len(written) == 3 * len(stated)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(_lattices(), _matrices(-2, 2, 12), st.tuples(*[st.integers(0, 1)] * 3))
 def test_generating_vectors_make_the_mesh(lattice: Array, matrix: NDArray[np.int64], halves: Row) -> None:
     mesh = Mesh.of(matrix, np.array(halves))
@@ -247,7 +247,7 @@ def test_generating_vectors_make_the_mesh(lattice: Array, matrix: NDArray[np.int
     assert _members(written, mesh.points()).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(_lattices(), st.floats(0.05, 2.0))
 def test_spacing_is_vasps(lattice: Array, spacing: float) -> None:
     """No two neighbours are further apart than asked, and one subdivision fewer would be too few."""
@@ -289,7 +289,7 @@ def test_the_manual_shows_what_is_written() -> None:
         kind.model_validate(settings_)
     primitive = load_host("Cs4PbBr6", cell="primitive").crystal
     asked = MeshSettings(mesh=(4, 4, 3), style="Monkhorst-Pack", of="conventional")
-    assert f"```\n{_kpoints(asked, primitive, 'paper: relax')}```" in page
+    assert f"```text\n{_kpoints(asked, primitive, 'paper: relax')}```" in page
 
 
 def _by_the_engine(folder: Path, text: str) -> Array:
@@ -479,7 +479,7 @@ def test_symmetry_tags_decide() -> None:
 # -- what a KPOINTS file costs -----------------------------------------------------------------
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(_lattices(), _matrices(-2, 2, 12), st.tuples(*[st.integers(0, 1)] * 3))
 def test_every_mesh_is_read_back_from_its_file(lattice: Array, matrix: NDArray[np.int64], halves: Row) -> None:
     cell = Crystal(lattice, ("Si",), np.zeros((1, 3)))

@@ -82,7 +82,7 @@ def test_line_mode_is_read_back_by_pymatgen() -> None:
 # -- the same directions for everybody -----------------------------------------------------
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.floats(-0.02, 0.02), min_size=6, max_size=6),
     st.lists(st.floats(-1, 1), min_size=3, max_size=3).filter(lambda v: float(np.linalg.norm(v)) > 0.1),

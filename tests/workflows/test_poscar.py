@@ -29,7 +29,7 @@ def cells() -> st.SearchStrategy[Crystal]:
     )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(cells())
 def test_poscar_is_pymatgens_to_the_letter(crystal: Crystal) -> None:
     """Any species in any order, any cell, a left-handed one too."""

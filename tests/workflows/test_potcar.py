@@ -151,7 +151,7 @@ def test_k_and_cs_exchanged_are_refused_though_nelect_cannot_see_it(
         potcars(PotcarChoice(HOME_SYMBOLS, tuple(HOME)))
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.permutations(range(4)))
 def test_every_wrong_order_is_refused(standin_potcars: ModuleType, order: list[int]) -> None:
     texts = [standin_potcars.potcar(s, *standin_potcars.DATASETS[s]) for s in HOME_SYMBOLS]

@@ -344,7 +344,7 @@ class _Somebody:
 orbits = st.lists(st.tuples(st.floats(0, 0.3), st.integers(1, 48)), min_size=1, max_size=7)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(orbits, st.floats(0.05, 1.0), st.floats(50, 2000))
 def test_the_weight_rule_keeps_the_fewest_that_suffice(
     drawn: list[tuple[float, int]], weight: float, temperature: float
