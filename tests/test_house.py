@@ -38,3 +38,9 @@ def test_imports_run_one_way(path: Path) -> None:
 
 def test_nothing_imports_the_command_line() -> None:
     assert not [p for p in FILES if any(n.startswith("kalloy.cli") for n in imports(p))]
+
+
+@pytest.mark.xdist_group("house")
+def test_groups_are_seen(request: pytest.FixtureRequest) -> None:
+    """What is grouped shares campaigns and schedulers; pytest 9.2 with pytest-xdist 3.8 loses the groups unsaid."""
+    assert not request.config.getoption("loadgroup", False) or request.node.nodeid.endswith("@house")
