@@ -10,6 +10,14 @@ from pathlib import Path
 
 import pytest
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A module's calculations are run once, in one process, not once in each."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
 KBR = """KBr
 1.0
 0.0 3.35 3.35

@@ -58,6 +58,7 @@ def test_a_sound_run_needs_no_correction(job: Job, monkeypatch: pytest.MonkeyPat
     assert not (folder / "std_err.txt").read_text()
 
 
+@pytest.mark.slow
 def test_unconverged_electrons_do_not_pass_for_done(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     """Custodian sees from vasprun.xml that NELM was reached. Its cure, another ALGO, is accepted and does not help."""
     from custodian.custodian import CustodianError

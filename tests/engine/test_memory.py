@@ -71,7 +71,7 @@ def test_memory_grows_with_what_is_held() -> None:
     assert of(8, kpt=2).total == 2 * of(8, kpt=2).each
 
 
-@pytest.mark.parametrize(("kpoints", "encut"), [("1 1 1", "300"), ("2 2 2", "250")])
+@pytest.mark.parametrize(("kpoints", "encut"), [("1 1 1", "300"), pytest.param("2 2 2", "250", marks=pytest.mark.slow)])
 def test_the_estimate_is_near_the_peak(
     job: Job, run_engine: Callable[..., subprocess.CompletedProcess[str]], kpoints: str, encut: str
 ) -> None:

@@ -86,7 +86,11 @@ LOCALES = [
 ]
 
 
-@pytest.mark.parametrize("environment", LOCALES, ids=lambda e: " ".join(e.values()))
+@pytest.mark.parametrize(
+    "environment",
+    [LOCALES[0], *(pytest.param(each, marks=pytest.mark.slow) for each in LOCALES[1:-1]), LOCALES[-1]],
+    ids=lambda e: " ".join(e.values()),
+)
 def test_any_locale_will_do(tmp_path: Path, kalloy: str, states: dict[str, Path], environment: dict[str, str]) -> None:
     campaign = shutil.copytree(states["done"], tmp_path / "größe")
     env = {k: v for k, v in os.environ.items() if not k.startswith(("LC_", "LANG", "PYTHON"))} | environment

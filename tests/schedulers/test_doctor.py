@@ -32,12 +32,14 @@ def is_well_and_refuses(cluster: Cluster, tmp_path: Path, good: str, bad: str, s
     assert said in failure
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("slurm")
 def test_slurm(slurm: Cluster, tmp_path: Path) -> None:
     said = "refuses a job with partition=nope: invalid partition specified: nope"
     is_well_and_refuses(slurm, tmp_path, 'partition = "debug"', 'partition = "nope"', said)
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("sge")
 def test_grid_engine(sge: Cluster, tmp_path: Path) -> None:
     is_well_and_refuses(sge, tmp_path, 'queue = "all.q"', 'queue = "nope.q"', 'job requests unknown queue "nope.q"')

@@ -129,6 +129,7 @@ def test_a_campaign_is_driven_there_and_its_results_come_back(here: Path, far: P
     assert status.returncode == 0
 
 
+@pytest.mark.slow
 def test_the_doctor_looks_there_too(here: Path, far: Path, ssh: str, kalloy: str) -> None:
     """Nothing is made at either end before the campaign is there; then the far doctor's findings are among ours."""
 
@@ -212,6 +213,7 @@ def test_no_connection_is_no_failure(here: Path, ssh: str, kalloy: str, tmp_path
     assert not (here / "remote.json").exists()
 
 
+@pytest.mark.slow
 def test_a_push_that_was_cut_off_is_repeated(here: Path, far: Path, ssh: str, kalloy: str) -> None:
     """The folder there is claimed, and nothing else has arrived."""
     assert say(kalloy, ssh, "run", str(here)).returncode == 0
