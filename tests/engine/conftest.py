@@ -104,7 +104,8 @@ def job(tmp_path: Path) -> Job:
     return write
 
 
-def _done(folder: Path) -> Path:
+def done(folder: Path) -> Path:
+    """A calculation that has been run."""
     run = _run(folder)
     assert run.returncode == 0, run.stderr
     (folder / "vasp.out").write_text(run.stdout)
@@ -115,27 +116,28 @@ def _done(folder: Path) -> Path:
 def static(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Rock-salt KBr at fixed geometry, with projections; leaves gpaw.gpw."""
     folder = tmp_path_factory.mktemp("engine") / "static"
-    return _done(write_job(folder, {"NSW": "0", "LORBIT": "11", "LMAXMIX": "4", "NCORE": "4"}))
+    return done(write_job(folder, {"NSW": "0", "LORBIT": "11", "LMAXMIX": "4", "NCORE": "4"}))
 
 
-def _child(parent: Path, name: str, incar: dict[str, str], kpoints: str) -> Path:
-    folder = write_job(parent.parent / name, {"NSW": "0", "ICHARG": "11", **incar}, kpoints)
+def child(parent: Path, name: str, incar: dict[str, str], kpoints: str, poscar: str = KBR) -> Path:
+    """A calculation that has been run in the density of another."""
+    folder = write_job(parent.parent / name, {"NSW": "0", "ICHARG": "11", **incar}, kpoints, poscar)
     (folder / "gpaw.gpw").write_bytes((parent / "gpaw.gpw").read_bytes())
-    return _done(folder)
+    return done(folder)
 
 
 @pytest.fixture(scope="session")
 def dos(static: Path) -> Path:
     """Density of states of ``static`` on a finer mesh."""
     tags = {"LORBIT": "11", "NEDOS": "1001", "EMIN": "-35", "EMAX": "20", "SIGMA": "0.1"}
-    return _child(static, "dos", tags, "mesh\n0\nMonkhorst-Pack\n3 3 3\n0 0 0\n")
+    return child(static, "dos", tags, "mesh\n0\nMonkhorst-Pack\n3 3 3\n0 0 0\n")
 
 
 @pytest.fixture(scope="session")
 def bands(static: Path) -> Path:
     """Bands of ``static`` along two lines that meet, through points of its mesh."""
     lines = "path\n3\nLine_mode\nReciprocal\n0 0 0 \\Gamma\n0.5 0 0.5 X\n\n0.5 0 0.5 X\n0.5 0 0 L\n"
-    return _child(static, "bands", {"LORBIT": "11"}, lines)
+    return child(static, "bands", {"LORBIT": "11"}, lines)
 
 
 @pytest.fixture(scope="session")
@@ -144,25 +146,25 @@ def relaxed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     poscar = KBR.replace("3.35 3.35 0.0", "3.32 3.32 0.0").replace("0.5 0.5 0.5", "0.49 0.49 0.49")
     tags = {"ENCUT": "200", "EDIFF": "1E-4", "IBRION": "2", "ISIF": "3", "NSW": "25", "EDIFFG": "-0.03"}
     folder = tmp_path_factory.mktemp("engine") / "relax"
-    return _done(write_job(folder, tags, GAMMA2, poscar))
+    return done(write_job(folder, tags, GAMMA2, poscar))
 
 
 @pytest.fixture(scope="session")
 def optics(static: Path) -> Path:
     """Dielectric function of ``static`` on its own mesh."""
     tags = {"LOPTICS": ".TRUE.", "ALGO": "Exact", "NELM": "1", "NBANDS": "20", "NEDOS": "401", "OMEGAMAX": "40"}
-    return _child(static, "optics", {**tags, "CSHIFT": "0.2", "EDIFF": "1E-4"}, GAMMA2)
+    return child(static, "optics", {**tags, "CSHIFT": "0.2", "EDIFF": "1E-4"}, GAMMA2)
 
 
 @pytest.fixture(scope="session")
 def soc(static: Path) -> Path:
     """Spin-orbit coupling in the density of ``static``."""
     tags = {"LSORBIT": ".TRUE.", "LORBIT": "11", "NBANDS": "24", "MAGMOM": "6*0", "SAXIS": "0 0 1", "EDIFF": "1E-7"}
-    return _child(static, "soc", {**tags, "NEDOS": "401"}, GAMMA2)
+    return child(static, "soc", {**tags, "NEDOS": "401"}, GAMMA2)
 
 
 @pytest.fixture(scope="session")
 def tetrahedra(static: Path) -> Path:
     """Density of states of ``static`` by tetrahedra."""
     tags = {"LORBIT": "11", "NEDOS": "2001", "EMIN": "-35", "EMAX": "20", "ISMEAR": "-5"}
-    return _child(static, "tetrahedra", tags, "mesh\n0\nGamma\n4 4 4\n0 0 0\n")
+    return child(static, "tetrahedra", tags, "mesh\n0\nGamma\n4 4 4\n0 0 0\n")

@@ -42,10 +42,12 @@ class OutcarWriter:
             f" running on {header.processes:4d} total cores\n"
             f" distrk:  each k-point on {header.groups['domain']:4d} cores, {header.groups['kpt']:4d} groups\n\n"
         )
+        datasets = [dataset(symbol) for symbol, _ in self.job.groups]
+        # Twice, as in VASP: ASE takes the elements from the first half of these lines.
+        self.file.writelines(f" POTCAR:    {data.title}\n" for data in datasets)
         write(RULE)
-        for symbol, _ in self.job.groups:
-            data = dataset(symbol)
-            write(f"   TITEL  = {data.title}\n   ZVAL   = {data.valence:8.3f}\n")
+        for data in datasets:
+            write(f" POTCAR:    {data.title}\n   TITEL  = {data.title}\n   ZVAL   = {data.valence:8.3f}\n")
         write(RULE + "\n Dimension of arrays:\n")
         flat = {tag: value for group in parameters.values() for tag, value in group.items()}
         write(
@@ -92,7 +94,8 @@ class OutcarWriter:
         write = self.file.write
         reached = "EDIFF is reached" if step.converged else "NELM is reached, electrons are not converged"
         write(f"\n------------------------ aborting loop because {reached} ".ljust(105, "-") + "\n\n")
-        write(f" E-fermi : {step.fermi_level:8.4f}     XC(G=0):   0.0000     alpha+bet :  0.0000\n\n")
+        if not self.job.settings.fixed_density:  # whose level is known when its states are filled, and stands there
+            self._fermi_level(step.fermi_level)
         magnetization = f"{step.moment:14.7f}" if self.job.settings.spins == 2 else ""
         write(f" number of electron {self.electrons:14.7f} magnetization {magnetization}\n\n")
         if step.stress is not None:
@@ -117,7 +120,8 @@ class OutcarWriter:
     def states(self, states: States) -> None:
         """Eigenvalues and occupations."""
         write = self.file.write
-        write(f"\n E-fermi : {states.fermi_level:8.4f}     XC(G=0):   0.0000     alpha+bet :  0.0000\n\n")
+        write("\n")
+        self._fermi_level(states.fermi_level)
         for s in range(states.spins):
             if states.spins == 2:
                 write(f" spin component {s + 1}\n\n")
@@ -164,6 +168,9 @@ class OutcarWriter:
     def _list(self, title: str, lines: list[str]) -> None:
         if lines:
             self.file.write(f"\n {title}:\n" + "".join(f"   {line}\n" for line in lines))
+
+    def _fermi_level(self, level: float) -> None:
+        self.file.write(f" E-fermi : {level:8.4f}     XC(G=0):   0.0000     alpha+bet :  0.0000\n\n")
 
     def _table(self, title: str, charges: Array) -> None:
         """Electrons in the spheres by angular momentum, an ion a line."""
