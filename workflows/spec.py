@@ -35,15 +35,20 @@ class HostTable(Table):
     structure: str
     """A bundled name or a file, relative to kalloy.toml."""
     cell: str = "given"
+    """``given``, ``primitive``, ``conventional``, ``2 1 1`` or nine integers: new vectors by the given ones."""
 
 
 class SubstitutionTable(Table):
     """``[[substitution]]``: what is replaced, with what, how many."""
 
     replace: str
+    """``Cs``, or those of its sites alone that have a Wyckoff position or a label: ``Cs@18e``, ``Cs@Cs2``."""
     with_: str = Field(alias="with")
+    """An element, or ``vacancy``."""
     count: StrictInt | Annotated[list[StrictInt], Field(min_length=1)] | Literal["all"] | None = None
+    """Sites that are substituted; ``all``, every number from none to all, is what is meant where nothing is said."""
     fraction: StrictFloat | Annotated[list[StrictFloat], Field(min_length=1)] | None = None
+    """Part of the sublattice, in place of ``count``."""
     end_member: bool = False
     """Whether the fully substituted crystal is computed too, for mixing energies."""
 
@@ -68,8 +73,11 @@ class CalculationTable(Table):
     """``[calculation]``: which settings, which engine, on which machine."""
 
     preset: str
+    """A bundled preset by name, or a file of your own that ends in ``.yaml``, relative to kalloy.toml."""
     engine: Literal["vasp", "gpaw"] = "vasp"
+    """VASP, or the free engine kalloy-gpaw."""
     site: str = "local"
+    """The machine: a table ``[site.NAME]`` of this file or of ``~/.config/kalloy/sites.toml``; ``local`` needs none."""
     incar: OwnTags = Field(default_factory=dict)
     """The user's own tags: they always win, and are listed as such. Those in a table with a stage's name are that
     stage's alone: ``[calculation.incar.relax]``."""
@@ -82,7 +90,7 @@ class CalculationTable(Table):
     potcar: dict[str, str] = Field(default_factory=dict)
     """The user's own dataset for an element: it wins over the preset's, and is listed as such."""
     potcar_functional: Functional | None = None
-    """The release of VASP's datasets: ``PBE_54``; None for the preset's, else for the one that the library holds."""
+    """The release of VASP's datasets; by default the preset's, else the one that the library holds."""
 
     @field_validator("allow_tags")
     @classmethod
@@ -119,6 +127,7 @@ class On(Table):
     """Whom a step is for: the host, the k configurations of lowest energy, and members named one by one."""
 
     host: bool = False
+    """The host."""
     references: bool = False
     """The phases of ``[references]`` and the fully substituted end members."""
     prescreened: bool = False
@@ -132,6 +141,7 @@ class On(Table):
     temperature: float | None = Field(default=None, gt=0)
     """K, for ``weight``."""
     members: list[str] = Field(default_factory=list)
+    """Members by label: ``K03/c12``."""
 
     @model_validator(mode="after")
     def _somebody(self) -> On:
@@ -151,28 +161,37 @@ class StepTable(Table):
     """``[[step]]``: one turn of the funnel."""
 
     stages: list[Stage] = Field(min_length=1)
+    """``relax``, ``static``, ``dos``, ``bands``, ``optics``, ``soc``, ``hse``; each in one step, after its parents."""
     on: Literal["all"] | On = "all"
+    """Whom it is for."""
     path_of: str | None = None
-    """The member through whose Brillouin zone the one band path of the set is laid; None for the winner."""
+    """The member through whose Brillouin zone the one band path of the set is laid; by default the winner."""
 
 
 class ReferenceValues(Table):
     """What is known of one structure, to be shown beside the results."""
 
     gap_eV: float | None = None
+    """Fundamental gap, eV."""
     direct: bool | None = None
+    """Its character."""
     volume_change_percent: float | None = None
+    """Against the host, per cent."""
 
 
 class ReferenceTable(Table):
     """``[reference]``: values to stand beside the results; never used in any of them."""
 
     name: str
+    """What the row is called."""
     host: ReferenceValues = ReferenceValues()
+    """Of the host."""
     lowest: ReferenceValues = ReferenceValues()
+    """Of the configuration of lowest energy."""
     peak_shifts: dict[str, float] = Field(default_factory=dict)
     """Reflections and how far they move from host to alloy, degrees 2θ in Cu Kα: ``"006" = 0.47``."""
     note: str = ""
+    """Where the values are from."""
 
     @field_validator("peak_shifts")
     @classmethod

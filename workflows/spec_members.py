@@ -30,7 +30,8 @@ class NoiseTable(Table):
     """``[noise]``: what the energies are uncertain by, measured."""
 
     duplicate: Whose = False
-    """Whose duplicate is computed: the same configuration where the k-mesh meets it differently."""
+    """Whose duplicate is computed: the same configuration where the k-mesh meets it differently.
+    ``true`` for the lowest of each content, a number for so many of the lowest, or labels."""
     rattle: Whose = False
     """Who is relaxed a second time, from displaced atoms."""
     amplitude: StrictFloat = Field(default=0.03, gt=0, le=0.3)
@@ -57,11 +58,12 @@ class VariantsTable(Table):
 
 
 class ReferencePhase(Table):
-    """One phase of ``[references]``."""
+    """``[references]``: one phase, an end of a reaction; ``KBr = "KBr"`` is short for its structure."""
 
     structure: str
     """A bundled name or a file, relative to kalloy.toml."""
     cell: str = "primitive"
+    """As ``cell`` of ``[host]``."""
     mesh: tuple[Division, Division, Division] | None = None
     """Γ-centred, for relax and static; by default as dense as the host's."""
 

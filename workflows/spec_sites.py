@@ -25,7 +25,7 @@ class JobsTable(Table):
     """``jobs = 4`` or ``[site.NAME.jobs]``: how calculations become jobs."""
 
     at_once: int | None = Field(default=None, ge=1, strict=True)
-    """Jobs at a time: None for one a core on this machine, and for whatever a queueing system takes."""
+    """Jobs at a time; by default one a core on this machine, and whatever a queueing system takes."""
     per: Literal["configuration", "stage"] = "configuration"
     """Whether one job runs a configuration's stages one after another, or each stage gets a job of its own."""
     pack: int = Field(default=1, ge=1, strict=True)
@@ -36,17 +36,22 @@ class StageTable(Table):
     """``[site.NAME.stage.STAGE]``: what differs for one stage; every key replaces the site's of the same name."""
 
     commands: Commands = Field(default_factory=dict)
+    """As the site's."""
     options: dict[str, Option] = Field(default_factory=dict)
+    """As the site's."""
     incar: dict[TagName, Tag] = Field(default_factory=dict)
+    """As the site's."""
 
 
 class SiteTable(Table):
-    """One machine."""
+    """``[site.NAME]``: everything about one machine."""
 
     scheduler: SchedulerName = "local"
+    """What runs jobs; ``local`` is this machine itself."""
     commands: Commands = Field(default_factory=dict)
     """How the engines are started: ``std = "srun vasp_std"``, ``ncl`` for spinors, ``gam`` for Γ alone, ``gpaw``."""
     jobs: JobsTable = JobsTable()
+    """A number of jobs at a time, or a table."""
     incar: dict[TagName, Tag] = Field(default_factory=dict)
     """Tags that belong to the machine: NCORE, KPAR."""
     options: dict[str, Option] = Field(default_factory=dict)
@@ -58,6 +63,7 @@ class SiteTable(Table):
     script: str | None = None
     """A job script of the user's, relative to kalloy.toml, that takes the place of ours."""
     stage: dict[Stage, StageTable] = Field(default_factory=dict)
+    """What differs for a stage."""
     ssh: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][\w.@-]*$")
     """A ``Host`` of the user's ssh configuration: the campaign is driven there."""
     folder: str | None = Field(default=None, pattern=r"^/[^\n]*$")

@@ -40,7 +40,7 @@ class Keep(Table):
 
 
 class PrescreenTable(Table):
-    """The whole table."""
+    """``[prescreen]``: the cheap model that relaxes every configuration and chooses who goes on to DFT."""
 
     model: str = Field(default="chgnet", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+]*$")
     """A built-in model, or with ``calculator`` the name under which its results are kept."""
@@ -57,3 +57,4 @@ class PrescreenTable(Table):
     steps: int = Field(default=500, ge=1, strict=True)
     """Most steps of one relaxation."""
     keep: Keep = Keep(lowest=1)
+    """Whom it lets through."""
