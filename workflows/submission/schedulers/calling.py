@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kalloy.workflows.submission.schedulers.vocabulary import Unknown
+from kalloy.workflows.submission.schedulers.vocabulary import LimitReached, Refused, Unknown
 
 TIMEOUT = 60.0
 """Seconds; a scheduler's own time-out for messages is 10 s to 30 s."""
@@ -43,3 +44,21 @@ def call(words: Sequence[str], *, stdin: Path | None = None, timeout: float = TI
     except subprocess.TimeoutExpired:
         return Said(None, "", f"'{words[0]}' did not come back within {timeout:.0f} s")
     return Said(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+
+
+def not_accepted(
+    said: Said, text: str, words: str, limit: re.Pattern[str], no: re.Pattern[str]
+) -> LimitReached | Refused | Unknown:
+    """What a submission proves that brought no job: nothing, unless it failed with words that are known.
+
+    Parameters
+    ----------
+    text : where ``limit`` (submit later) and ``no`` (submit otherwise) are looked for.
+    words : what a person is told.
+    """
+    if said.code not in (None, 0):
+        if limit.search(text):
+            return LimitReached(words)
+        if no.search(text):
+            return Refused(words)
+    return Unknown(words)

@@ -6,16 +6,14 @@ import re
 from collections.abc import Collection, Sequence
 
 from kalloy.workflows.execution.causes import Cause
-from kalloy.workflows.submission.schedulers.calling import Said, call
+from kalloy.workflows.submission.schedulers.calling import Said, call, not_accepted
 from kalloy.workflows.submission.schedulers.vocabulary import (
     Accepted,
     Answer,
     Job,
-    LimitReached,
     Limits,
     Order,
     Phase,
-    Refused,
     Unknown,
 )
 
@@ -88,13 +86,7 @@ def read_submission(said: Said) -> Answer:
     """What bsub's words prove."""
     if said.code == 0 and (found := re.search(r"Job <(\d+)> is submitted", said.out)):
         return Accepted(found[1])
-    words = said.unknown.words
-    if said.code not in (None, 0):
-        if LIMIT.search(said.err):
-            return LimitReached(words)
-        if NO.search(said.err):
-            return Refused(words)
-    return Unknown(words)
+    return not_accepted(said, said.err, said.unknown.words, LIMIT, NO)
 
 
 def read_jobs(text: str) -> list[Job]:

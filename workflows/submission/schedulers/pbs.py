@@ -6,16 +6,14 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 
 from kalloy.workflows.execution.causes import Cause
-from kalloy.workflows.submission.schedulers.calling import Said, call
+from kalloy.workflows.submission.schedulers.calling import Said, call, not_accepted
 from kalloy.workflows.submission.schedulers.vocabulary import (
     Accepted,
     Answer,
     Job,
-    LimitReached,
     Limits,
     Order,
     Phase,
-    Refused,
     Unknown,
 )
 
@@ -128,13 +126,7 @@ def read_submission(said: Said) -> Answer:
     """What qsub's words prove."""
     if said.code == 0 and (found := re.search(r"^(\d+(?:\[\])?(?:\.\S+)?)\s*$", said.out, re.MULTILINE)):
         return Accepted(found[1])
-    words = said.unknown.words.removeprefix("qsub: ")
-    if said.code not in (None, 0):
-        if LIMIT.search(said.err):
-            return LimitReached(words)
-        if NO.search(said.err):
-            return Refused(words)
-    return Unknown(words)
+    return not_accepted(said, said.err, said.unknown.words.removeprefix("qsub: "), LIMIT, NO)
 
 
 def read_jobs(text: str) -> list[Job]:

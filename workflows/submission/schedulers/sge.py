@@ -8,16 +8,14 @@ from getpass import getuser
 from xml.etree import ElementTree
 
 from kalloy.workflows.execution.causes import Cause
-from kalloy.workflows.submission.schedulers.calling import Said, call
+from kalloy.workflows.submission.schedulers.calling import Said, call, not_accepted
 from kalloy.workflows.submission.schedulers.vocabulary import (
     Accepted,
     Answer,
     Job,
-    LimitReached,
     Limits,
     Order,
     Phase,
-    Refused,
     Unknown,
 )
 
@@ -29,6 +27,7 @@ NO = re.compile(
 LIMIT = re.compile(
     r"exceed|only \d+ jobs|more than \d+ tasks|too many|job limit|max_u_jobs|max_jobs|limit of", re.IGNORECASE
 )
+_NEVER = re.compile(r"(?!)")
 _GRACE = 50.0
 """Seconds: twice what a message may take, and what accounting is behind (its file is flushed every 15 s by default)."""
 FAILED = {"37": Cause.WALLTIME, "100": Cause.LOST, **dict.fromkeys(("19", "21", "25", "26"), Cause.NODE)}
@@ -112,12 +111,7 @@ def read_submission(said: Said) -> Answer:
     text = said.err + said.out
     lines = [line.strip() for line in text.splitlines() if line.strip() and line.strip() != "Exiting."]
     words = (lines[-1] if lines else f"exit code {said.code}").removeprefix("Unable to run job: ")
-    if said.code not in (None, 0):
-        if LIMIT.search(text) and "rejected" in text:
-            return LimitReached(words)
-        if NO.search(text):
-            return Refused(words)
-    return Unknown(words)
+    return not_accepted(said, text, words, LIMIT if "rejected" in text else _NEVER, NO)
 
 
 def read_queue(text: str) -> list[Job] | Unknown:

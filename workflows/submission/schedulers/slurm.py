@@ -7,16 +7,14 @@ from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from kalloy.workflows.execution.causes import Cause
-from kalloy.workflows.submission.schedulers.calling import Said, call
+from kalloy.workflows.submission.schedulers.calling import Said, call, not_accepted
 from kalloy.workflows.submission.schedulers.vocabulary import (
     Accepted,
     Answer,
     Job,
-    LimitReached,
     Limits,
     Order,
     Phase,
-    Refused,
     Unknown,
 )
 
@@ -135,15 +133,11 @@ def read_submission(said: Said) -> Answer:
     """What sbatch's words prove."""
     if said.code == 0 and (found := re.search(r"(?mi)(?:^|submitted batch job )(\d+)(?:;\S+)?\s*$", said.out)):
         return Accepted(found[1])
-    words = said.unknown.words if said.code is not None else said.err
     text = said.err + said.out
-    if said.code not in (None, 0):
-        if LIMIT.search(text):
-            return LimitReached(words)
-        if NO.search(text):
-            first = next((line for line in text.splitlines() if NO.search(line)), words)
-            return Refused(first.removeprefix("sbatch: error: ").removeprefix("sbatch: ").strip())
-    return Unknown(words)
+    last = said.unknown.words if said.code is not None else said.err
+    words = next((line for line in text.splitlines() if NO.search(line)), last)
+    words = words.removeprefix("sbatch: error: ").removeprefix("sbatch: ").strip()
+    return not_accepted(said, text, words, LIMIT, NO)
 
 
 def read_jobs(text: str) -> list[Job]:
