@@ -14,16 +14,11 @@ from kalloy.workflows.report.page import write_report
 from kalloy.workflows.steps import select
 from kalloy.workflows.submission.board import standings
 from kalloy.workflows.submission.driver import write_step
+from tests.specs import ONE_K
 
-SPEC = """
-[host]
-structure = "Cs4PbBr6"
-cell = "primitive"
-
-[[substitution]]
-replace = "Cs"
-with = "K"
-count = [1]
+SPEC = (
+    ONE_K
+    + """
 
 [calculation]
 preset = "laptop"
@@ -46,6 +41,7 @@ peak_shifts = {{ "006" = 0.47, "20-24" = 0.23, "110" = -0.03 }}
 [site.local]
 commands = {{ gpaw = "{engine}" }}
 """
+)
 
 
 @pytest.fixture(scope="session")

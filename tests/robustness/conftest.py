@@ -21,16 +21,11 @@ from kalloy.workflows.execution.deadline import Deadline
 from kalloy.workflows.execution.job import run_job
 from kalloy.workflows.steps import select
 from kalloy.workflows.submission.driver import write_step
+from tests.specs import ONE_K
 
-SPEC = """
-[host]
-structure = "Cs4PbBr6"
-cell = "primitive"
-
-[[substitution]]
-replace = "Cs"
-with = "K"
-count = [1]
+SPEC = (
+    ONE_K
+    + """
 
 [calculation]
 preset = "laptop"
@@ -48,6 +43,7 @@ on = {{ host = true, lowest = 1 }}
 jobs = 2
 commands = {{ gpaw = "{engine}" }}
 """
+)
 
 
 @dataclass(frozen=True)

@@ -20,19 +20,14 @@ import pytest
 from kalloy.workflows.attempt import State
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.submission.board import all_standings
+from tests.specs import ONE_K
 
 HERE = Path(__file__).resolve().parent
 STARTED = "KALLOY_TEST_SCHEDULERS"
 """In the environment: schedulers that can be started here, so that no test of theirs may be skipped."""
-SPEC = """
-[host]
-structure = "Cs4PbBr6"
-cell = "primitive"
-
-[[substitution]]
-replace = "Cs"
-with = "K"
-count = [1]
+SPEC = (
+    ONE_K
+    + """
 
 [calculation]
 preset = "laptop"
@@ -49,6 +44,7 @@ lag = 2.0
 commands = {{ gpaw = "{engine}" }}
 {site}
 """
+)
 
 
 @dataclass

@@ -8,16 +8,11 @@ from pathlib import Path
 import pytest
 
 from kalloy.workflows.campaign import Campaign
+from tests.specs import ONE_K
 
-SPEC = """
-[host]
-structure = "Cs4PbBr6"
-cell = "primitive"
-
-[[substitution]]
-replace = "Cs"
-with = "K"
-count = [1]
+SPEC = (
+    ONE_K
+    + """
 
 [calculation]
 preset = "{preset}"
@@ -35,6 +30,7 @@ on = {{ host = true, lowest = 1 }}
 jobs = 2
 commands = {{ gpaw = "{engine}" }}
 """
+)
 
 
 @pytest.fixture(scope="session")

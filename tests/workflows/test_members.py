@@ -23,6 +23,7 @@ from kalloy.workflows.recipes import duplicate, meshes_keep_symmetry
 from kalloy.workflows.steps import select
 from kalloy.workflows.submission.board import standings
 from kalloy.workflows.submission.driver import remaining, write_step
+from tests.specs import ONE_K
 
 PAPER = """
 [host]
@@ -165,15 +166,9 @@ def test_end_members_and_references_have_their_own_meshes(tmp_path: Path) -> Non
     assert meshes["refs/KBr"] == ["Gamma", "14 14 14"]
 
 
-NOISY = """
-[host]
-structure = "Cs4PbBr6"
-cell = "primitive"
-
-[[substitution]]
-replace = "Cs"
-with = "K"
-count = [1]
+NOISY = (
+    ONE_K
+    + """
 
 [calculation]
 preset = "skew.yaml"
@@ -196,6 +191,7 @@ KBr = "KBr"
 jobs = 2
 commands = {{ gpaw = "{engine}" }}
 """
+)
 
 
 def compute(campaign: Campaign) -> None:
