@@ -7,13 +7,13 @@ import os
 from ase import Atoms
 
 from kalloy.workflows.gpaw_engine.calculator import Calculator
+from kalloy.workflows.gpaw_engine.files.reports import Header, Reports, reports_of
 from kalloy.workflows.gpaw_engine.fixed_density import FixedDensity
 from kalloy.workflows.gpaw_engine.job import Job
 from kalloy.workflows.gpaw_engine.kpoint_walk import PointStep
 from kalloy.workflows.gpaw_engine.kpoints import Lines
 from kalloy.workflows.gpaw_engine.memory import estimate, require
 from kalloy.workflows.gpaw_engine.relaxation import is_relaxed, relax
-from kalloy.workflows.gpaw_engine.reports import Header, Reports, reports_of
 from kalloy.workflows.gpaw_engine.restart import RESTART
 from kalloy.workflows.gpaw_engine.states import ElectronicStep, IonicStep
 from kalloy.workflows.gpaw_engine.stopcar import Aborted, Stopcar

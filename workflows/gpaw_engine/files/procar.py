@@ -7,10 +7,10 @@ from typing import TextIO
 
 import numpy as np
 
+from kalloy.workflows.gpaw_engine.files.vasprun import tidy
+from kalloy.workflows.gpaw_engine.files.xml import Array
 from kalloy.workflows.gpaw_engine.projections import ORBITALS
 from kalloy.workflows.gpaw_engine.states import States
-from kalloy.workflows.gpaw_engine.vasprun_writer import tidy
-from kalloy.workflows.gpaw_engine.xml import Array
 
 BY_MOMENTUM = ("s", "p", "d")
 

@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from kalloy.workflows.gpaw_engine.header import Header
+from kalloy.workflows.gpaw_engine.files.header import Header
+from kalloy.workflows.gpaw_engine.files.vasprun import PRESSURE, tidy
+from kalloy.workflows.gpaw_engine.files.xml import Array
 from kalloy.workflows.gpaw_engine.job import Job
 from kalloy.workflows.gpaw_engine.kpoint_walk import PointStep
 from kalloy.workflows.gpaw_engine.memory import resident
 from kalloy.workflows.gpaw_engine.optics import DielectricFunction
 from kalloy.workflows.gpaw_engine.setups import dataset
 from kalloy.workflows.gpaw_engine.states import ElectronicStep, IonicStep, States
-from kalloy.workflows.gpaw_engine.vasprun_writer import PRESSURE, tidy
-from kalloy.workflows.gpaw_engine.xml import Array
 
 RULE = " " + "-" * 104 + "\n"
 

@@ -14,13 +14,13 @@ from ase.data import atomic_masses, atomic_numbers
 from ase.units import GPa
 
 from kalloy.workflows.gpaw_engine.dos import DensityOfStates
+from kalloy.workflows.gpaw_engine.files.xml import Array, item, numbers, structure, varray
 from kalloy.workflows.gpaw_engine.job import Job
 from kalloy.workflows.gpaw_engine.kpoints import GeneratedMesh, Lines, Mesh
 from kalloy.workflows.gpaw_engine.optics import DielectricFunction
 from kalloy.workflows.gpaw_engine.projections import ORBITALS
 from kalloy.workflows.gpaw_engine.setups import dataset
 from kalloy.workflows.gpaw_engine.states import ElectronicStep, Energies, IonicStep, States
-from kalloy.workflows.gpaw_engine.xml import Array, item, numbers, structure, varray
 
 PRESSURE = -10 / GPa
 """kB per eV/Å3, with VASP's sign: a compressed cell has positive stress."""

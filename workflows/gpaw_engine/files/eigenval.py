@@ -8,9 +8,9 @@ import numpy as np
 from ase import Atoms
 
 from kalloy.workflows.gpaw_engine.dos import DensityOfStates
+from kalloy.workflows.gpaw_engine.files.vasprun import tidy
 from kalloy.workflows.gpaw_engine.states import States
 from kalloy.workflows.gpaw_engine.symmetry import Irreducible
-from kalloy.workflows.gpaw_engine.vasprun_writer import tidy
 
 
 def _head(atoms: Atoms, third: int, fourth: int, title: str) -> str:

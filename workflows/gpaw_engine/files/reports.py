@@ -7,18 +7,18 @@ import sys
 from ase import Atoms
 
 from kalloy.workflows.gpaw_engine.dos import density_of_states
-from kalloy.workflows.gpaw_engine.eigenval import write_doscar, write_eigenval, write_ibzkpt
-from kalloy.workflows.gpaw_engine.header import Header, opening
+from kalloy.workflows.gpaw_engine.files.eigenval import write_doscar, write_eigenval, write_ibzkpt
+from kalloy.workflows.gpaw_engine.files.header import Header, opening
+from kalloy.workflows.gpaw_engine.files.oszicar import OszicarWriter
+from kalloy.workflows.gpaw_engine.files.outcar import OutcarWriter
+from kalloy.workflows.gpaw_engine.files.parameters import approximations, parameters
+from kalloy.workflows.gpaw_engine.files.procar import write_procar
+from kalloy.workflows.gpaw_engine.files.trajectory import XdatcarWriter, write_contcar
+from kalloy.workflows.gpaw_engine.files.vasprun import VasprunWriter
 from kalloy.workflows.gpaw_engine.job import Job
 from kalloy.workflows.gpaw_engine.kpoint_walk import PointStep
 from kalloy.workflows.gpaw_engine.optics import DielectricFunction
-from kalloy.workflows.gpaw_engine.oszicar import OszicarWriter
-from kalloy.workflows.gpaw_engine.outcar import OutcarWriter
-from kalloy.workflows.gpaw_engine.parameters import approximations, parameters
-from kalloy.workflows.gpaw_engine.procar import write_procar
 from kalloy.workflows.gpaw_engine.states import ElectronicStep, IonicStep, States
-from kalloy.workflows.gpaw_engine.trajectory import XdatcarWriter, write_contcar
-from kalloy.workflows.gpaw_engine.vasprun_writer import VasprunWriter
 from kalloy.workflows.gpaw_engine.workers import is_writer
 
 __all__ = ["Header", "Reports", "reports_of"]

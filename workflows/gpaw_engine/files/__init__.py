@@ -1,0 +1,1 @@
+"""What the engine writes: VASP's files, each grown step by step."""
