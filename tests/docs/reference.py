@@ -21,6 +21,7 @@ from pydantic.fields import FieldInfo
 from kalloy.cli import VERBS, cli
 from kalloy.workflows.inputs.preset import BandsSettings, Preset, RestartSettings, bundled_presets, load_preset
 from kalloy.workflows.inputs.stage import Stage
+from kalloy.workflows.report.tables import FIELDS
 from kalloy.workflows.spec import Spec
 
 FOLDER = Path(__file__).resolve().parents[2] / "docs" / "reference"
@@ -235,7 +236,21 @@ def _bands(bands: BandsSettings) -> str:
     return f"{bands.times_bands:g} times the bands of static"
 
 
-MADE: dict[str, Callable[[], str]] = {"commands.md": commands, "spec.md": spec, "presets.md": presets}
+# The ranking
+
+
+def ranking() -> str:
+    """Every key of a row of ranking.json."""
+    rows = [("`schema`", "1"), *((f"`{name}`", what) for name, (_, what) in FIELDS.items())]
+    return _table(("key", "meaning"), rows)
+
+
+MADE: dict[str, Callable[[], str]] = {
+    "commands.md": commands,
+    "spec.md": spec,
+    "presets.md": presets,
+    "files.md": ranking,
+}
 
 if __name__ == "__main__":
     for name, made in MADE.items():
