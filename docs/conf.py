@@ -27,6 +27,8 @@ html_copy_source = False
 
 # Signatures say types, and most of those are other people's, who are not asked over the network.
 nitpick_ignore_regex = [("py:.*", ".*")]
+# Nor is a parameter's description ("shape (sites, 3)") a reference to one of the attributes of that name.
+suppress_warnings = ["ref.python"]
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
