@@ -13,7 +13,7 @@ INSTALL := PYTHONWARNINGS="ignore:Editable installation" $(BIN)/python -m pip in
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: run screen mpi test test-all soak lint types docs bench clean-venv
+.PHONY: run screen mpi test test-all coverage soak lint types docs bench clean-venv
 .DELETE_ON_ERROR:
 
 run: $(VENV)/engine.stamp
@@ -31,6 +31,10 @@ test: $(VENV)/engine.stamp $(VENV)/dev.stamp
 
 test-all: $(VENV)/engine.stamp $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+
+# Lines and branches that `make test` goes through, in this process, in commands and in engines.
+coverage: $(VENV)/engine.stamp $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow" --cov --cov-report=term:skip-covered $(ARGS)
 
 # Campaigns of a stand-in engine on a real SLURM (needs root) and on this machine, while everything is killed at random.
 soak: $(VENV)/dev.stamp
