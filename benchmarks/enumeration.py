@@ -1,6 +1,6 @@
 """How fast configurations are enumerated, beside SHRY and bsym, each in an environment of its own.
 
-    python benchmarks/enumeration.py              all cases, some minutes (peers are installed once, in .peers)
+    python benchmarks/enumeration.py              all cases, some minutes (peers/environments.py makes the peers)
     python benchmarks/enumeration.py --no-peers   only kalloy
 
 Everyone enumerates the same sites under the same group and gives each configuration's degeneracy. Two times are told
@@ -20,9 +20,9 @@ from math import comb
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-ENVIRONMENTS = HERE / ".peers"
-PEERS = {"SHRY": ("shry", HERE / "peers" / "shry_driver.py"), "bsym": ("bsym", HERE / "peers" / "bsym_driver.py")}
+from peers.environments import make
+
+DRIVERS = Path(__file__).resolve().parent / "peers"
 CASES = [
     # cell, K on Cs, what it is called, who is asked to do it
     ("given", 3, "hexagonal, n = 3", ("SHRY", "bsym")),
@@ -59,9 +59,8 @@ def measured(cell: str, number: int, peers: tuple[str, ...]) -> dict[str, dict[s
     with tempfile.TemporaryDirectory() as folder:
         path = write_host(Path(folder), cell)
         for peer in peers:
-            found[peer] = best(
-                [environment(peer), "-W", "ignore", str(PEERS[peer][1]), str(path), "Cs", "K", str(number)], 1
-            )
+            driver, python = DRIVERS / f"{peer.lower()}_driver.py", make(peer.lower())
+            found[peer] = best([str(python), "-W", "ignore", str(driver), str(path), "Cs", "K", str(number)], 1)
     expected = found["kalloy, kernel"]["distinct"]
     sites = {"given": 24, "2 1 1": 48}[cell]
     for tool, result in found.items():
@@ -136,17 +135,6 @@ def write_host(folder: Path, cell: str) -> Path:
     path = folder / "POSCAR"
     load_host("Cs4PbBr6", cell).crystal.grouped().to_pymatgen().to(str(path), fmt="poscar")
     return path
-
-
-def environment(peer: str) -> str:
-    """The Python of a peer's own environment, made at first use."""
-    folder = ENVIRONMENTS / peer.lower()
-    python = folder / "bin" / "python"
-    if not (folder / "done").exists():
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", PEERS[peer][0]], check=True)
-        (folder / "done").touch()
-    return str(python)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from benchmarks.peers import environments
 from kalloy.parsers.result import read_result
 from tests.engine.conftest import GAMMA2, KBR, child, done, write_job
 
@@ -25,3 +27,15 @@ def bands(moved: Path) -> Path:
     assert crystal is not None
     lines = "path\n3\nLine_mode\nReciprocal\n0 0 0 ! GAMMA\n0.5 0 0.5 ! X\n\n0.5 0 0.5 ! X\n0.5 0 0 ! L\n"
     return child(moved, "bands", {"LORBIT": "11"}, lines, crystal.to_pymatgen().to(fmt="poscar"))
+
+
+@pytest.fixture(scope="session")
+def python_of() -> Callable[[str], Path]:
+    """The Python of a peer's environment, or a skip."""
+
+    def found(peer: str) -> Path:
+        if (python := environments.python_of(peer)) is None:
+            pytest.skip(f"no environment of {peer}: python benchmarks/peers/environments.py {peer}")
+        return python
+
+    return found
