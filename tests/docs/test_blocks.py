@@ -22,7 +22,9 @@ def _follow(page: Path, tmp_path: Path, kalloy: str, engine: str | None) -> None
         reader.do(block)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+@pytest.mark.parametrize(
+    "page", [pytest.param(p, marks=pytest.mark.slow if "howto" in p.parts else ()) for p in PAGES], ids=lambda p: p.name
+)
 def test_every_block_holds(page: Path, tmp_path: Path, kalloy: str, standin: str) -> None:
     """With the stand-in for the free engine."""
     _follow(page, tmp_path, kalloy, standin)
