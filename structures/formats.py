@@ -110,7 +110,7 @@ class ExtxyzFormat(StructureFormat):
 
     def __init__(self, space: ConfigurationSpace) -> None:
         super().__init__(space)
-        cell = " ".join(f"{value:.10f}" for value in self.crystal.lattice.ravel())
+        cell = _numbers(self.crystal.lattice.ravel())
         self.head = f'Lattice="{cell}" Properties=species:S:1:pos:R:3 pbc="T T T"'
         self.lines = [_numbers(position) + "\n" for position in self.crystal.positions @ self.crystal.lattice]
 
@@ -139,4 +139,4 @@ def _species_order(space: ConfigurationSpace) -> list[str]:
 
 
 def _numbers(values: NDArray[np.float64]) -> str:
-    return " ".join(f"{value:.10f}" for value in values + 0.0)
+    return " ".join(f"{value:.10f}" for value in np.round(values, 10) + 0.0)  # no −0

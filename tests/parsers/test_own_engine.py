@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.integrate import trapezoid
 
 from kalloy.parsers.character import edge_character
 from kalloy.parsers.dispersion import edge_widths
@@ -163,7 +164,7 @@ def test_a_dielectric_function_begins_above_the_gap() -> None:
     assert dielectric.real.shape == (201, 6)
     assert dielectric.real[0, :3].tolist() == [3.064] * 3
     omega, imaginary = dielectric.energies[1:], dielectric.imaginary[1:, 0]
-    static = 1 + 2 / np.pi * np.trapezoid(imaginary / omega, omega)
+    static = 1 + 2 / np.pi * trapezoid(imaginary / omega, omega)
     assert static == pytest.approx(3.064, abs=0.1)
     assert result.gap.direct_gap is not None
     assert imaginary[omega < result.gap.direct_gap - 1].max() < 0.05 * imaginary.max()
