@@ -13,7 +13,7 @@ INSTALL := PYTHONWARNINGS="ignore:Editable installation" $(BIN)/python -m pip in
 export OMP_NUM_THREADS := 1
 export OPENBLAS_NUM_THREADS := 1
 
-.PHONY: run screen mpi test test-all coverage soak lint types docs bench clean-venv
+.PHONY: run screen mpi test test-all coverage fuzz soak lint types docs bench clean-venv
 .DELETE_ON_ERROR:
 
 run: $(VENV)/engine.stamp
@@ -35,6 +35,10 @@ test-all: $(VENV)/engine.stamp $(VENV)/dev.stamp
 # Lines and branches that `make test` goes through, in this process, in commands and in engines.
 coverage: $(VENV)/engine.stamp $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow" --cov --cov-report=term:skip-covered $(ARGS)
+
+# Damaged files for every reader, so many each.
+fuzz: $(VENV)/engine.stamp $(VENV)/dev.stamp
+	KALLOY_FUZZ=$(or $(EXAMPLES),1000) $(BIN)/python -m pytest -n 2 tests/fuzzing $(ARGS)
 
 # Campaigns of a stand-in engine on a real SLURM (needs root) and on this machine, while everything is killed at random.
 soak: $(VENV)/dev.stamp

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 
@@ -58,9 +59,11 @@ def integer(run: Vasprun, name: str) -> int | None:
 
 
 def real(run: Vasprun, name: str) -> float | None:
-    """An effective real setting, likewise."""
+    """An effective real setting, likewise; one that is not finite is not known."""
     value = run.parameters.get(name, run.incar.get(name))
-    return float(value) if isinstance(value, float | int) and not isinstance(value, bool) else None
+    if isinstance(value, bool) or not isinstance(value, float | int) or not abs(value) < inf:
+        return None
+    return float(value)
 
 
 def _lower(run: Vasprun, name: str) -> int | None:

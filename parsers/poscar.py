@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from kalloy.errors import ParseError
+from kalloy.errors import ParseError, brief
 from kalloy.parsers.elements import SYMBOLS
 from kalloy.parsers.lines import Lines
 from kalloy.parsers.source import CutOffError
@@ -26,9 +27,10 @@ def read_poscar(path: str | Path) -> Crystal:
     lines = Lines(Path(path))
     try:
         lines.next()
-        scale = float(lines.next().split()[0])
+        said = lines.next().split()
         lattice = np.array([[float(word) for word in lines.next().split()[:3]] for _ in range(3)])
-        lattice *= scale if scale > 0 else (-scale / abs(np.linalg.det(lattice))) ** (1 / 3)
+        scale = _scale(said, lattice)
+        lattice *= scale
         symbols = [word.decode("latin-1").split("_")[0].split("/")[0] for word in lines.next().split()]
         counts = [int(word) for word in lines.next().split()]
         if len(symbols) != len(counts) or not set(symbols) <= SYMBOLS or not 0 < sum(counts) < _MOST_ATOMS:
@@ -38,9 +40,26 @@ def read_poscar(path: str | Path) -> Crystal:
             style = lines.next().strip()
         rows = np.array([[float(w) for w in lines.next().split()[:3]] for _ in range(sum(counts))])
         fractional = rows * scale @ np.linalg.inv(lattice) if style[:1] in b"CcKk" else rows
+        if not (np.isfinite(lattice).all() and np.isfinite(fractional).all()):
+            raise ValueError("numbers that are not finite")
         species = tuple(s for s, n in zip(symbols, counts, strict=True) for _ in range(n))
         return Crystal(lattice, species, fractional)
     except CutOffError:
         raise ParseError(f"breaks off at line {lines.number}", where=str(path)) from None
     except (ValueError, IndexError, np.linalg.LinAlgError) as error:
-        raise ParseError(f"is no POSCAR: line {lines.number}: {error}", where=str(path)) from None
+        raise ParseError(f"is no POSCAR: line {lines.number}: {brief(error)}", where=str(path)) from None
+
+
+def _scale(said: list[bytes], lattice: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What Cartesian components are multiplied with: one factor, one an axis, or, where it is negative, so that the
+    cell has that volume (VASP's manual, POSCAR)."""
+    numbers = []
+    for word in said[:3]:
+        try:
+            numbers.append(float(word))
+        except ValueError:  # a remark
+            break
+    if len(numbers) == 3:
+        return np.array(numbers)
+    one = numbers[0]
+    return np.full(3, one if one > 0 else (-one / abs(np.linalg.det(lattice))) ** (1 / 3))

@@ -12,12 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kalloy.errors import HostError
+import numpy as np
+
+from kalloy.errors import HostError, brief
 from kalloy.structures.crystal import Crystal
 
 if TYPE_CHECKING:
     from pymatgen.core import Structure
 
+_LONGEST = 1e6
+"""Å; beyond it doubles hold no ångström's thousandth well, and crystals are shorter."""
+_FLATTEST = 1e-9
+"""Volume over the cube of the longest vector."""
 VACANCY = "vacancy"
 """What stands where no atom does, in occupations and in replacements."""
 
@@ -81,7 +87,7 @@ def read_structure(path: Path) -> Reading:
             raise
         except Exception as error:  # readers of foreign files raise whatever their depths do
             raise HostError(
-                f"cannot be read as a crystal structure ({_lines(error)[-1]})",
+                f"cannot be read as a crystal structure ({brief(_lines(error)[-1])})",
                 where=str(path),
                 mend="give a CIF, a POSCAR or another format that pymatgen reads",
             ) from error
@@ -120,6 +126,7 @@ def _read_cif(path: Path) -> Structure:
 def _reading(structure: Any, where: str, said: tuple[str, ...]) -> Reading:
     if not len(structure):
         raise HostError("holds no atoms", where=where)
+    _require_space(structure, where)
     mixtures = [Mixture.of(_elements(site.species, where)) for site in structure]
     labels = tuple(str(label) for label in structure.labels)
     named = any(label != mixture.main for label, mixture in zip(labels, mixtures, strict=True))
@@ -127,6 +134,22 @@ def _reading(structure: Any, where: str, said: tuple[str, ...]) -> Reading:
         structure.lattice.matrix, tuple(m.kind for m in mixtures), structure.frac_coords, labels if named else ()
     )
     return Reading(crystal, {m.kind: m for m in mixtures}, said)
+
+
+def _require_space(structure: Any, where: str) -> None:
+    """Refuse what spglib would crash on: numbers that are none, cells without volume."""
+    lattice, positions = structure.lattice.matrix, structure.frac_coords
+    if not (np.isfinite(lattice).all() and np.isfinite(positions).all()):
+        raise HostError("holds numbers that are not finite", where=where, mend="look at the cell and the positions")
+    longest, volume = float(np.linalg.norm(lattice, axis=1).max()), abs(float(np.linalg.det(lattice)))
+    if not (longest < _LONGEST and volume > _FLATTEST * longest**3 > 0):
+        raise HostError(
+            f"has vectors up to {longest:.3g} Å around a volume of {volume:.3g} Å³, which is no cell",
+            where=where,
+            mend="look at lengths, angles and scale",
+        )
+    if np.abs(positions).max() > _LONGEST:
+        raise HostError("has an atom a million cells away", where=where, mend="look at the positions")
 
 
 def _elements(composition: Iterable[Any], where: str) -> dict[str, float]:

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from kalloy.errors import SpecError, nearest
+from kalloy.errors import SpecError, brief, nearest
 
 
 def complaint(error: ValidationError) -> ErrorDetails:
@@ -37,7 +37,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     if first["type"] == "missing":
         return f"'{place}' is missing"
     message = first["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-    return f"'{place}' is {first['input']!r}: {message[0].lower()}{message[1:]}" if place else message
+    return f"'{place}' is {brief(repr(first['input']), 80)}: {message[0].lower()}{message[1:]}" if place else message
 
 
 def place_of(complaint: ErrorDetails) -> tuple[str | int, ...]:

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 
+def brief(text: object, most: int = 200) -> str:
+    """What somebody else's error or value says, cut where it goes on for ever."""
+    whole = str(text)
+    return whole if len(whole) <= most else whole[: most - 1] + "…"
+
+
 class KalloyError(Exception):
     """Base of everything kalloy raises on purpose.
 
@@ -93,7 +99,7 @@ def nearest(word: str, known: list[str] | tuple[str, ...]) -> str:
 
     Returns
     -------
-    ``did you mean 'x'?`` where something is close, else the whole list of what is known.
+    ``did you mean 'x'?`` where something is close, else what is known, up to 80 words of it.
     """
     from difflib import get_close_matches
 
@@ -101,4 +107,5 @@ def nearest(word: str, known: list[str] | tuple[str, ...]) -> str:
     close = get_close_matches(word.casefold(), folded, n=1, cutoff=0.6)
     if close:
         return f"did you mean '{folded[close[0]]}'?"
-    return "known are " + ", ".join(sorted(known))
+    shown = sorted(known)[:80]
+    return "known are " + ", ".join(shown) + (", …" if len(shown) < len(known) else "")

@@ -216,3 +216,19 @@ def test_identity_tells_hosts_apart_and_is_stable() -> None:
     different = {identity(name) for name in bundled_hosts()} | {identity("Cs4PbBr6", "primitive")}
     assert len(different) == len(bundled_hosts()) + 1
     assert isinstance(load_host("CsPbBr3"), Host)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("_cell_angle_beta            90", "_cell_angle_beta            1e400", "not finite"),
+        ("_cell_length_a              13.84597124", "_cell_length_a              1e12", "no cell"),
+    ],
+)
+def test_a_cell_that_is_none_is_refused(tmp_path: Path, old: str, new: str, said: str) -> None:
+    """spglib would be killed by the first."""
+    text = (Path(__file__).parents[2] / "structures/hosts/Cs4PbBr6.cif").read_text()
+    assert old in text
+    (tmp_path / "x.cif").write_text(text.replace(old, new))
+    with pytest.raises(HostError, match=said):
+        load_host(str(tmp_path / "x.cif"))

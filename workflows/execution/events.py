@@ -62,7 +62,7 @@ def read_events(file: Path) -> list[dict[str, Any]]:
         return []
     found = []
     for line in lines:
-        with suppress(json.JSONDecodeError):
+        with suppress(json.JSONDecodeError, RecursionError):
             found.append(json.loads(line))
     return found
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 
-from kalloy.errors import VaspInputError
+from kalloy.errors import VaspInputError, brief
 from kalloy.workflows.gpaw_engine.kpoints import AnyMesh, Lines, Mesh, PointList, read_kpoints
 from kalloy.workflows.gpaw_engine.settings import Settings, read_settings
 from kalloy.workflows.gpaw_engine.tags import idle_tags
@@ -106,20 +106,22 @@ def _read_poscar(path: Path) -> tuple[Atoms, str]:
 
     try:
         poscar = Poscar.from_file(path, check_for_potcar=False)
-    except (ValueError, IndexError) as error:
-        raise VaspInputError(f"cannot be read ({error})", where=path.name) from error
+        structure = poscar.structure
+        symbols = [site.specie.symbol for site in structure]
+        atoms = Atoms(symbols, scaled_positions=structure.frac_coords, cell=structure.lattice.matrix, pbc=True)
+    except Exception as error:  # pymatgen raises whatever its depths do
+        raise VaspInputError(f"cannot be read ({brief(error) or type(error).__name__})", where=path.name) from error
     if poscar.selective_dynamics is not None and not np.all(poscar.selective_dynamics):
         raise VaspInputError(
             "selective dynamics cannot be honoured by kalloy-gpaw", where=path.name, mend="free all atoms"
         )
-    structure = poscar.structure
-    matrix = np.array(structure.lattice.matrix)
-    if np.linalg.det(matrix) < 0:
+    if not (np.isfinite(atoms.cell[:]).all() and np.isfinite(atoms.positions).all()):
+        raise VaspInputError("holds numbers that are not finite", where=path.name)
+    if np.linalg.det(atoms.cell[:]) < 0:
         raise VaspInputError(
             "the triple product of the lattice vectors is negative", where=path.name, mend="exchange two of them"
         )
-    symbols = [site.specie.symbol for site in structure]
-    return Atoms(symbols, scaled_positions=structure.frac_coords, cell=matrix, pbc=True), str(poscar.comment)
+    return atoms, str(poscar.comment)
 
 
 def _check(settings: Settings, kpoints: AnyMesh | PointList | Lines, folder: Path) -> None:

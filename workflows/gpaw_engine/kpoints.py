@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kalloy.errors import VaspInputError
+from kalloy.errors import VaspInputError, brief
 
 Array = NDArray[np.float64]
 
@@ -123,7 +123,7 @@ def read_kpoints(path: Path) -> AnyMesh | PointList | Lines:
         kpoints = Kpoints.from_file(path)
         style = kpoints.style.name
     except (ValueError, IndexError, TypeError) as error:
-        raise VaspInputError(f"cannot be read as k-points ({error})", where=path.name) from error
+        raise VaspInputError(f"cannot be read as k-points ({brief(error)})", where=path.name) from error
     if style in ("Gamma", "Monkhorst") and len(kpoints.kpts) == 1:
         return _mesh(kpoints, path.name)
     if style == "Line_mode":

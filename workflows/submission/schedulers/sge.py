@@ -154,9 +154,9 @@ def read_accounts(text: str) -> list[Job]:
     found = []
     for block in re.split(r"^=+\s*$", text, flags=re.MULTILINE):
         fields = dict(re.findall(r"^(\w+)\s+(.*?)\s*$", block, re.MULTILINE))
-        if "jobnumber" not in fields:
-            continue
-        failed, status = fields.get("failed", "0").split()[0], fields.get("exit_status", "0").split()[0]
+        if not {"jobnumber", "jobname", "failed", "exit_status"} <= {key for key, value in fields.items() if value}:
+            continue  # nothing, or a record that is being written
+        failed, status = fields["failed"].split()[0], fields["exit_status"].split()[0]
         word = "done" if failed == status == "0" else "failed"
         task = fields.get("taskid", "undefined")
         index = int(task) - 1 if task.isdigit() else 0
