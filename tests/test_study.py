@@ -23,3 +23,16 @@ def test_the_table_is_that_of_the_results() -> None:
         f"a = {host['a_A']:.3f}, c = {host['c_A']:.3f} Å",
     ):
         assert said in text, said
+
+
+def test_the_order_is_that_of_the_results() -> None:
+    text = (REPOSITORY / "docs/study.md").read_text()
+    rows = json.loads((REPOSITORY / "examples/cs4pbbr6-order/results.json").read_text())
+    models = json.loads((REPOSITORY / "examples/cs4pbbr6-screen/chgnet.json").read_text())["members"]
+    model = {m["member"]: m["relative_meV"] for m in models}
+    computed = [row for row in rows if row["rank"]]
+    assert len(computed) == 5
+    for row in computed:
+        said = f"| {row['member']} | {row['space_group']} | {row['sites']} | {model[row['member']]:.0f} | "
+        said += f"{row['relative_meV_per_cell']:.0f} | {row['gap_shift_eV']:+.3f} |"
+        assert said.replace("-", "−") in text
