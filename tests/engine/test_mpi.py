@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kalloy.errors import EngineMissingError
-from kalloy.workflows.gpaw_engine.workers import is_first, launched, shares
+from kalloy.workflows.gpaw_engine.workers import is_first, launched, parts, shares
 
 pytestmark = pytest.mark.engine
 Job = Callable[..., Path]
@@ -32,6 +32,14 @@ def test_every_process_has_its_share(tasks: int, processes: int) -> None:
     assert found["band"] == 1
     better = [n for n in range(found["kpt"] + 1, processes + 1) if processes % n == 0 and n <= tasks]
     assert not better
+
+
+@given(tasks=st.integers(0, 200), processes=st.integers(1, 128))
+def test_a_walk_is_divided_in_its_order(tasks: int, processes: int) -> None:
+    found = parts(tasks, processes)
+    assert [task for part in found for task in part] == list(range(tasks))
+    assert len(found) == processes
+    assert max(map(len, found)) - min(map(len, found)) <= 1
 
 
 def test_a_k_point_is_shared_only_where_gpaw_can() -> None:
@@ -177,3 +185,55 @@ def test_more_processes_than_k_points_are_refused_in_one_sentence(job: Job) -> N
     with pytest.raises(AssertionError, match="2 processes were started for 1 k-points"):
         _computed(folder, 2)
     assert not (folder / "vasprun.xml").exists()
+
+
+LINES = "path\n3\nLine_mode\nReciprocal\n0 0 0 A\n0.5 0 0.5 X\n"
+MESH = "mesh\n0\nGamma\n2 2 2\n"
+KEPT = {"ICHARG": "11", "NSW": "0", "NBANDS": "12", "EDIFF": "1E-13", "LORBIT": "11", "NEDOS": "301"}
+SOC = {"LSORBIT": ".TRUE.", "NBANDS": "24", "MAGMOM": "6*0"}
+OPTICS = {"LOPTICS": ".TRUE.", "NELM": "1", "ALGO": "Exact", "CSHIFT": "0.2", "OMEGAMAX": "20", "EDIFF": "1E-10"}
+
+
+def _kept(job: Job, static: Path, tags: dict[str, str], kpoints: str, name: str) -> Path:
+    folder = job({**KEPT, **tags}, kpoints, name=name)
+    shutil.copy(static / "gpaw.gpw", folder)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("tags", "kpoints"),
+    [({}, MESH), ({}, LINES), (SOC, MESH), (OPTICS, MESH)],
+    ids=["dos", "bands", "soc", "optics"],
+)
+def test_two_processes_walk_as_one(job: Job, static: Path, tags: dict[str, str], kpoints: str) -> None:
+    """Eigenvalues of full bands to 1e-6 eV, their projections, and spectra: each part of a list has its own start."""
+    from pymatgen.electronic_structure.core import Spin
+
+    _needs(scalapack=False)
+    folders = [_kept(job, static, tags, kpoints, name) for name in ("one", "two")]
+    one, two = (_computed(folder, n) for n, folder in enumerate(folders, start=1))
+    full = one.eigenvalues[Spin.up][..., 1] > 0.5
+    assert full.any()
+    assert one.actual_kpoints == two.actual_kpoints
+    np.testing.assert_allclose(two.eigenvalues[Spin.up][full], one.eigenvalues[Spin.up][full], atol=1e-6)
+    sums = [run.projected_eigenvalues[Spin.up][full].sum(axis=0) for run in (two, one)]
+    np.testing.assert_allclose(sums[0], sums[1], atol=1e-3)  # each is written with four decimals
+    if "LOPTICS" in tags:
+        np.testing.assert_allclose(two.dielectric[1], one.dielectric[1], atol=1e-3)
+    assert {p.name for p in folders[0].iterdir()} == {p.name for p in folders[1].iterdir()}
+
+
+@pytest.mark.slow
+def test_a_walk_of_two_processes_ends_as_one(job: Job, static: Path) -> None:
+    """Too few iterations, too few k-points: one sentence; LABORT: no error."""
+    _needs(scalapack=False)
+    with pytest.raises(AssertionError, match="did not converge in 2 steps"):
+        _computed(_kept(job, static, {"NELM": "2"}, MESH, "few"), 2)
+    with pytest.raises(AssertionError, match="2 processes were started for 1 k-points"):
+        _computed(_kept(job, static, {}, "g\n0\nGamma\n1 1 1\n", "gamma"), 2)
+    stopped = _kept(job, static, {}, MESH, "stopped")
+    (stopped / "STOPCAR").write_text("LABORT = .TRUE.\n")
+    with pytest.raises(SyntaxError, match=r"Premature end of data|no element found"):
+        _computed(stopped, 2)
+    assert "hard stop" in (stopped / "OUTCAR").read_text()

@@ -31,6 +31,7 @@ from kalloy.workflows.gpaw_engine.spin_orbit import spinor_states
 from kalloy.workflows.gpaw_engine.states import IonicStep, States
 from kalloy.workflows.gpaw_engine.symmetry import Irreducible, no_operations, on_grid, reduce_mesh
 from kalloy.workflows.gpaw_engine.tetrahedra import Tetrahedra
+from kalloy.workflows.gpaw_engine.workers import alone
 
 Array = NDArray[np.float64]
 
@@ -45,7 +46,7 @@ class FixedDensity:
         from gpaw import GPAW
 
         self.job, self.settings, self.log = job, job.settings, log
-        self.parent = GPAW(job.folder / RESTART, txt=None)
+        self.parent = GPAW(job.folder / RESTART, txt=None, communicator=alone())
         _check_parent(self.parent, job)
         self.electrons = valence_electrons(job.atoms)
         self.bands = job.settings.nbands or default_bands(self.electrons, len(job.atoms), job.settings.spins)
@@ -135,6 +136,11 @@ class FixedDensity:
     def zone_points(self) -> int:
         """k-points before reduction."""
         return len(self.points) if self.irreducible is None else len(self.irreducible.members)
+
+    @property
+    def distinct_points(self) -> int:
+        """k-points that are computed: a list may name one twice."""
+        return len(self._kept)
 
     @property
     def _steps_allowed(self) -> int:

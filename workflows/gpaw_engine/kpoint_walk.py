@@ -2,6 +2,9 @@
 
 Periodic parts of neighbouring Bloch functions are nearly alike, so that a path takes two or three iterations a k-point
 where atomic orbitals take eight; and only one k-point's wave functions are held at a time.
+
+Several processes (MPI) walk side by side, each along its contiguous part of the list in a copy of the density. They
+keep step: after each iteration all know all, so that they report, stop and fail together; at the end each has all.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from numpy.typing import NDArray
 
 from kalloy.workflows.gpaw_engine.calculator import energies_of
 from kalloy.workflows.gpaw_engine.states import ElectronicStep
+from kalloy.workflows.gpaw_engine.workers import alone, everyones, is_writer, parts, world
 
 Array = NDArray[np.float64]
 
@@ -31,7 +35,7 @@ class PointStep:
     """One iteration of the bands at one k-point."""
 
     point: int
-    """Which one, from zero, in the order in which they are computed."""
+    """Which one, from zero, in the order of the walk."""
     points: int
     """How many there are."""
     number: int
@@ -73,7 +77,7 @@ class KPointWalk:
 
     Parameters
     ----------
-    parent : GPAW calculation whose density and potential are kept.
+    parent : GPAW calculation whose density and potential are kept; this process has them whole.
     changes : GPAW parameters of the new one: k-points, bands, smearing, symmetry, convergence.
     keep_waves : hold all wave functions to the end, for optical matrix elements; else projections alone.
     """
@@ -83,9 +87,10 @@ class KPointWalk:
         from gpaw.new.logger import Logger
 
         old = parent.params.todict()
-        old.pop("h", None)
+        for name in ("h", "parallel"):
+            old.pop(name, None)
         self.parent, self.effort, self.keep_waves = parent, effort, keep_waves
-        self.log = Logger(txt, parent.comm)
+        self.log = Logger(txt if is_writer() else None, alone())
         self.settings = {**old, **changes, "gpts": parent.dft.density.nt_sR.desc.size}
         self.params = Parameters(**self.settings)
         self.builder = self.params.dft_component_builder(parent.atoms, log=self.log)
@@ -93,17 +98,36 @@ class KPointWalk:
         self.waves = self._no_waves_yet()
         self.density, self.potential = self._kept()
         self.loop = self.builder.create_scf_loop()
-        self._ways: list[list[PointStep]] = []
+        self._ways: list[list[PointStep]] = [[] for _ in self._by_point()]
+        self._parts = parts(len(self._ways), world().size)
 
     def steps(self) -> Iterator[PointStep]:
-        """Converge one k-point after another.
+        """Converge one k-point after another; each process tells the iterations of all, in the same order.
 
         Raises
         ------
         NotConvergedError : where the iterations that are allowed do not suffice at some k-point.
         """
+        mine = self._own_steps()
+        while True:
+            outcomes = everyones(_next_or_failure(mine))
+            for outcome in outcomes:
+                if isinstance(outcome, _Failure):
+                    raise NotConvergedError(outcome.point)
+            steps = [outcome for outcome in outcomes if outcome is not None]
+            if not steps:
+                break
+            for step in steps:
+                self._ways[step.point].append(step)
+                yield step
+        self._share_states()
+
+    def _own_steps(self) -> Iterator[PointStep]:
+        """Converge this process's part of the list."""
         before: list[Any] | None = None
-        for point, here in enumerate(self._by_point()):
+        points = self._by_point()
+        for point in self._parts[world().rank]:
+            here = points[point]
             self._start(here, before)
             yield from self._converge(point, here)
             if before is not None and not self.keep_waves:
@@ -112,10 +136,32 @@ class KPointWalk:
         if before is not None and not self.keep_waves:
             self._forget(before)
 
+    def _share_states(self) -> None:
+        """Eigenvalues and projections of all k-points to all processes; wave functions too where they are held."""
+        from gpaw.mpi import broadcast
+
+        if world().size == 1:
+            return
+        points = self._by_point()
+        for owner, part in enumerate(self._parts):
+            for wfs in (wfs for point in part for wfs in points[point]):
+                is_own = owner == world().rank
+                found = (wfs.eig_n, wfs.P_ani.data, wfs.psit_nX.data) if is_own else None
+                eigenvalues, projections, waves = broadcast(found, owner, comm=world())
+                if is_own:
+                    continue
+                wfs.eig_n = eigenvalues
+                wfs._P_ani = wfs.pt_aiX.empty(wfs.psit_nX.dims, wfs.psit_nX.comm)
+                wfs._P_ani.data[:] = projections
+                if waves is None:
+                    wfs._pt_aiX = None
+                else:
+                    wfs.psit_nX = wfs.psit_nX.desc.from_data(waves)
+
     def rounds(self) -> Iterator[ElectronicStep]:
         """The way of all k-points together: in each round those with fewer iterations stand as they ended."""
         waves, dft = self.waves, self.parent.dft
-        count = int(waves.kpt_comm.max_scalar(max(len(way) for way in self._ways)))
+        count = max(len(way) for way in self._ways)
         for number in range(count):
             stands = [way[min(number, len(way) - 1)] for way in self._ways]
             for here, stand in zip(self._by_point(), stands, strict=True):
@@ -128,9 +174,9 @@ class KPointWalk:
             yield ElectronicStep(
                 energies=energies_of(dft.energies),
                 band_energy=band * Ha,
-                residual=float(np.sqrt(waves.kpt_comm.sum_scalar(float(error)) * self.electrons)),
+                residual=float(np.sqrt(error * self.electrons)),
                 density_change=None,
-                seconds=waves.kpt_comm.sum_scalar(float(seconds)),
+                seconds=seconds,
             )
 
     def calculator(self) -> Any:
@@ -158,8 +204,6 @@ class KPointWalk:
     def _converge(self, point: int, here: list[Any]) -> Iterator[PointStep]:
         solver = self.builder.create_eigensolver(self.loop.hamiltonian)
         dft, alone = self.parent.dft, self._alone(here)
-        way: list[PointStep] = []
-        self._ways.append(way)
         for number in range(1, self.effort.most + 1):
             start = time.process_time()
             _, error, _ = solver.iterate(
@@ -170,8 +214,7 @@ class KPointWalk:
             if converged:
                 self._diagonalize(alone, solver.scalapack_parameters)
             seconds, eigenvalues = time.process_time() - start, tuple(np.array(wfs.eig_n) for wfs in here)
-            way.append(PointStep(point, len(self.waves.ibz), number, float(error), seconds, eigenvalues, converged))
-            yield way[-1]
+            yield PointStep(point, len(self._ways), number, float(error), seconds, eigenvalues, converged)
             if converged:
                 return
         raise NotConvergedError(here[0].kpt_c)
@@ -234,7 +277,7 @@ class KPointWalk:
     # -- all k-points ------------------------------------------------------------
 
     def _by_point(self) -> list[list[Any]]:
-        """The bands of this process: a list a k-point, one for each spin."""
+        """The bands: a list a k-point, one for each spin."""
         found: dict[int, list[Any]] = {}
         for wfs in self.waves:
             found.setdefault(wfs.k, []).append(wfs)
@@ -272,7 +315,7 @@ class KPointWalk:
         return waves
 
     def _kept(self) -> tuple[Any, Any]:
-        """Density and potential of the parent, on this calculation's processes."""
+        """Density and potential of the parent, for this process alone."""
         dft, builder = self.parent.dft, self.builder
         here, there = dft.ibzwfs.kpt_band_comm, builder.communicators["D"]
         grid, atoms = builder.grid, builder.atomdist
@@ -289,6 +332,21 @@ class KPointWalk:
         return XArrayWithNoData(
             comm=builder.communicators["b"], dims=(builder.nbands,), desc=plane_waves, xp=builder.xp
         )
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """The k-point at which a process ran out of iterations, for the others."""
+
+    point: Array
+
+
+def _next_or_failure(steps: Iterator[PointStep]) -> PointStep | _Failure | None:
+    """The next iteration; None where all are done."""
+    try:
+        return next(steps, None)
+    except NotConvergedError as error:
+        return _Failure(error.point)
 
 
 def carried(bands: Any, plane_waves: Any, grid: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 from ase import Atoms
 
@@ -18,7 +19,7 @@ from kalloy.workflows.gpaw_engine.restart import RESTART
 from kalloy.workflows.gpaw_engine.states import ElectronicStep, IonicStep
 from kalloy.workflows.gpaw_engine.stopcar import Aborted, Stopcar
 from kalloy.workflows.gpaw_engine.weightless import with_weightless
-from kalloy.workflows.gpaw_engine.workers import on_this_machine, require_one
+from kalloy.workflows.gpaw_engine.workers import on_this_machine, require_one, require_points, world
 
 LOG = "gpaw.txt"
 """GPAW's own log."""
@@ -104,8 +105,8 @@ def _header(calculator: Calculator) -> Header:
 
 
 def _run_fixed_density(job: Job) -> None:
-    require_one("ICHARG = 11")
     calculator = FixedDensity(job, job.folder / LOG)
+    require_points(calculator.distinct_points)
     header = _header_of_bands(calculator)
     reports = reports_of(job, calculator.electrons)
     reports.begin(header)
@@ -121,14 +122,14 @@ def _run_fixed_density(job: Job) -> None:
 
 def _header_of_bands(calculator: FixedDensity) -> Header:
     """What is known before the first k-point of a kept density; only two k-points' wave functions are held at a time,
-    but all of them where matrix elements are wanted.
+    but all of them where matrix elements are wanted. Each process has the density and all projections.
 
     Raises
     ------
     VaspInputError : the calculation will not fit into this machine's memory.
     """
     settings, count = calculator.settings, len(calculator.points)
-    memory = estimate(
+    alone = estimate(
         calculator.job.atoms,
         settings.encut,
         calculator.grid,
@@ -138,7 +139,8 @@ def _header_of_bands(calculator: FixedDensity) -> Header:
         gamma_only=count == 1 and not calculator.points.any(),
         held=None if settings.optics else min(count, 2),
     )
-    require(memory)
+    memory = replace(alone, processes=world().size)
+    require(memory, on_this_machine(memory.processes, os.environ))
     return Header(
         points=calculator.points,
         weights=calculator.weights,
@@ -149,6 +151,7 @@ def _header_of_bands(calculator: FixedDensity) -> Header:
         operations=len(calculator.operations),
         irreducible=calculator.irreducible,
         start=f"the density is that of {RESTART}, and is kept",
+        groups={"kpt": memory.processes, "domain": 1},
         memory=memory,
     )
 

@@ -5,6 +5,7 @@ Without ``mpirun`` there is one process, and nothing of MPI is needed or touched
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -79,6 +80,33 @@ def same(value: Any) -> Any:
     )
 
 
+def everyones(value: Any) -> list[Any]:
+    """What each process has, on all of them."""
+    from gpaw.mpi import broadcast
+
+    communicator = world()
+    if communicator.size == 1:
+        return [value]
+    mine = (value,)  # GPAW sends no None
+    return [
+        broadcast(mine if rank == communicator.rank else None, rank, comm=communicator)[0]
+        for rank in range(communicator.size)
+    ]
+
+
+def alone() -> Any:
+    """GPAW's communicator of this process alone."""
+    from gpaw.mpi import serial_comm
+
+    return serial_comm
+
+
+def parts(tasks: int, processes: int) -> list[range]:
+    """Contiguous shares of tasks, one a process, that differ by one task at most."""
+    bounds = [tasks * rank // processes for rank in range(processes + 1)]
+    return [range(first, last) for first, last in itertools.pairwise(bounds)]
+
+
 def shares(tasks: int, processes: int, is_divisible: bool = True) -> dict[str, int]:
     """Into how many groups the processes are divided, and how many of them work on one k-point.
 
@@ -109,6 +137,21 @@ def divide(tasks: int) -> dict[str, int]:
     from gpaw.utilities import compiled_with_sl
 
     return shares(tasks, world().size, bool(compiled_with_sl()))
+
+
+def require_points(points: int) -> None:
+    """Refuse processes without a k-point of their own.
+
+    Raises
+    ------
+    EngineMissingError : there are more processes than k-points.
+    """
+    processes = world().size
+    if processes > points:
+        raise EngineMissingError(
+            f"{processes} processes were started for {points} k-points in a kept density, and none is shared there",
+            mend=f"start {points} processes or fewer",
+        )
 
 
 def require_one(what: str) -> None:
