@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-_FENCE = re.compile(r"^```(\S*)\s*$")
+_FENCE = re.compile(r"^```(\S*)(?:\s.*)?$")
 _MARK = re.compile(r"^<!-- block: (.*?) -->$")
 _HIDDEN = re.compile(r"^<!-- run: (.*?) -->$")
 MARKS = re.compile(r"engine|exit \d+|file \S+|(named|quoted): \S.*")
