@@ -353,7 +353,7 @@ def load_spec(path: Path) -> Spec:
     text = read_user_text(path)
     try:
         raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise SpecError(f"not valid TOML: {error}", where=str(path)) from None
     return parse_spec(with_user_sites(raw), str(path), text)
 

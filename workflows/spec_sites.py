@@ -151,7 +151,7 @@ def user_sites() -> dict[str, Any]:
         return {}
     try:
         sites = tomllib.loads(read_user_text(path))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise SpecError(f"not valid TOML: {error}", where=str(path)) from None
     if wrong := [key for key in sites if key != "site"]:
         raise SpecError(f"unknown key '{wrong[0]}'", where=str(path), mend="write tables [site.NAME]")

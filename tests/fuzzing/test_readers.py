@@ -46,3 +46,21 @@ def test_damage_is_told(reader: Reader, data: st.DataObject) -> None:
         said = str(error)
         assert said.strip()
         assert len(said) < 2000
+
+
+_YAML, _TOML = b"a: " + b"[" * 1500, b"a = " + b"[" * 1500
+DEEP = {"kalloy.toml": _TOML, "big.toml": _TOML, "preset.yaml": _YAML, "corrections.yaml": _YAML}
+
+
+@pytest.mark.parametrize("reader", [r for r in READERS if r.name in DEEP], ids=lambda r: r.name)
+def test_nesting_deeper_than_its_parser_goes_is_told(reader: Reader) -> None:
+    with pytest.raises(KalloyError, match=r"not (valid TOML|YAML): maximum recursion depth"):
+        _read(reader, DEEP[reader.name])
+
+
+@pytest.mark.parametrize("number", [b"nan", b"inf"])
+def test_electrons_that_are_no_number_are_not_known(number: bytes) -> None:
+    reader = next(r for r in READERS if r.name == "EIGENVAL")
+    damaged_head = reader.clean.replace(b"     16      3     12", b"     " + number + b"      3     12")
+    assert damaged_head != reader.clean
+    assert _read(reader, damaged_head)["gap_eV"] == _read(reader, reader.clean)["gap_eV"]

@@ -27,7 +27,7 @@ def settings_file(environment: Mapping[str, str], home: Path) -> Finding | None:
         return None
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         return failure(str(path.name), f"{path} cannot be read: {' '.join(str(error).split())}", "mend or remove it")
     if raw is not None and not isinstance(raw, dict):
         return failure(str(path.name), f"{path} holds no mapping", f"write lines such as `{VARIABLE}: /path`")

@@ -135,7 +135,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise SpecError(f"no file '{path}'", where="calculation.corrections", mend="a path relative to kalloy.toml")
     try:
         raw = yaml.safe_load(read_user_text(path))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise SpecError(f"not YAML: {' '.join(str(error).split())}", where=str(path)) from None
     if not isinstance(raw, dict):
         raise SpecError("holds no mapping", where=str(path))

@@ -267,7 +267,7 @@ def _read(name: str, folder: Path) -> dict[str, Any]:
         raise SpecError(f"no preset '{name}'", mend=nearest(name, bundled_presets()) + " (your own ends in .yaml)")
     try:
         raw = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, RecursionError) as error:
         raise SpecError(f"not YAML: {' '.join(str(error).split())}", where=f"preset {name}") from None
     if not isinstance(raw, dict):
         raise SpecError("holds no mapping", where=f"preset {name}")
