@@ -59,6 +59,8 @@ def _scale(said: list[bytes], lattice: NDArray[np.float64]) -> NDArray[np.float6
             numbers.append(float(word))
         except ValueError:  # a remark
             break
+    if not numbers or (len(numbers) == 3 and min(numbers) <= 0):
+        raise ValueError("no scale: one factor, three positive ones, or minus the cell's volume")
     if len(numbers) == 3:
         return np.array(numbers)
     one = numbers[0]

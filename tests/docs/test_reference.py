@@ -22,17 +22,11 @@ from kalloy.workflows.steps import select
 from kalloy.workflows.submission.batch import attempts_of, new_batch
 from kalloy.workflows.submission.driver import write_step
 from tests.docs.reference import FOLDER, MADE, filled
+from tests.specs import ONE_K
 
-SPEC = """
-[host]
-structure = "Cs4PbBr6"
-cell = "primitive"
-
-[[substitution]]
-replace = "Cs"
-with = "K"
-count = [1]
-
+SPEC = (
+    ONE_K
+    + """
 [calculation]
 preset = "smoke"
 engine = "gpaw"
@@ -46,6 +40,7 @@ on = {{ host = true, members = ["K1/c2"] }}
 scheduler = "slurm"
 commands = {{ gpaw = "{engine}" }}
 """
+)
 
 
 @pytest.mark.parametrize("name", MADE)

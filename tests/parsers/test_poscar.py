@@ -24,6 +24,13 @@ def test_scales(tmp_path: Path, scale: str, factors: tuple[float, ...], style: s
     np.testing.assert_allclose(crystal.positions[1], [0.25, 0.5, 0.75])
 
 
+@pytest.mark.parametrize("scale", ["", "of it", "1 -1 1"])
+def test_what_is_no_scale_is_said(tmp_path: Path, scale: str) -> None:
+    (tmp_path / "POSCAR").write_text(TEXT.format(scale=scale, style="Direct", x="0 0 0"))
+    with pytest.raises(ParseError, match="no scale"):
+        read_poscar(tmp_path / "POSCAR")
+
+
 @pytest.mark.parametrize("x", ["nan 0 0", "0 1e400 0"])
 def test_numbers_are_finite(tmp_path: Path, x: str) -> None:
     (tmp_path / "POSCAR").write_text(TEXT.format(scale="1", style="Direct", x=x))
