@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PEERS = {"shry": "shry>=1.1.8", "bsym": "bsym>=2.2", "sumo": "sumo>=3", "atomate2": "atomate2>=0.1.5"}
+PEERS = {"shry": "shry>=1.1.8", "bsym": "bsym>=2.2", "sumo": "sumo>=3"}
 """What is installed, by the environment's name."""
 
 
