@@ -34,9 +34,13 @@ class Slurm:
     def up(self) -> None:
         """Start whatever of it is not alive."""
         env = {**os.environ, **self.knobs}
+        words = ["bash", str(SCRIPTS / "start-slurm.sh")]
         # To a file: its daemons would keep a pipe open.
-        with (self.root / "start.log").open("ab") as log:
-            subprocess.run(["bash", str(SCRIPTS / "start-slurm.sh")], env=env, stdout=log, stderr=log, check=True)
+        with (self.root / "start.log").open("w+") as log:
+            done = subprocess.run(words, env=env, stdout=log, stderr=log, check=False)
+            log.seek(0)
+            if done.returncode:
+                raise RuntimeError(f"SLURM does not start:\n{log.read()}")
 
     def down(self) -> None:
         """End it and take it away."""
@@ -47,7 +51,8 @@ class Slurm:
         """The process of ``slurmctld`` or ``slurmd``."""
         with suppress(OSError, ValueError):
             pid = int((self.root / "run" / f"{name}.pid").read_text())
-            if Path(f"/proc/{pid}/comm").read_text().strip() == name:
+            status = Path(f"/proc/{pid}/status").read_text()
+            if f"Name:\t{name}\n" in status and "State:\tZ" not in status:
                 return pid
         return None
 
@@ -68,6 +73,8 @@ class Slurm:
         if pid := self.daemon(name):
             os.kill(pid, signal.SIGKILL)
         time.sleep(pause)
+        while pid and self.daemon(name) == pid:  # on a busy machine it takes its time to die
+            time.sleep(0.05)
         self.up()
 
     def freeze(self, pause: float) -> None:
@@ -100,8 +107,8 @@ def private_slurm() -> Iterator[Slurm]:
 
     Raises
     ------
-    CalledProcessError
-        Where it cannot be started: not root, or not installable.
+    RuntimeError
+        Where it cannot be started, with what it said: not root, or not installable.
     """
     root = Path(tempfile.mkdtemp(prefix="ksoak", dir="/tmp"))  # short, for its sockets
     knobs = {"SLURM_TEST_ROOT": str(root), "SLURM_TEST_PORT": str(_free_ports())}
