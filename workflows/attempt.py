@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kalloy.errors import CampaignError
-from kalloy.workflows.files import read_if_there, read_json, write_json
+from kalloy.workflows.files import read_if_there, read_record, write_json
 
 WRITTEN = "attempt.json"
 """What was asked, written with the inputs."""
@@ -64,8 +64,9 @@ class Attempt:
     @property
     def written(self) -> dict[str, Any]:
         """The record that was written with the inputs, in today's schema."""
-        record: dict[str, Any] = read_json(self.folder / WRITTEN)
-        return modernised(record)
+        return modernised(
+            read_record(self.folder / WRITTEN, "member", "stage", "identity", "engine", "inputs", "parents")
+        )
 
     @property
     def end(self) -> dict[str, Any] | None:
@@ -73,15 +74,14 @@ class Attempt:
         path = self.folder / END
         if (record := read_if_there(path)) is None:
             return None
-        if not isinstance(record, dict) or record.get("outcome") not in [o.value for o in Outcome]:
+        if record.get("outcome") not in [o.value for o in Outcome]:
             raise CampaignError("is no end record", where=str(path), mend="restore the file, or move it away")
         return {"cause": None, **record}
 
     @property
     def owner(self) -> dict[str, Any] | None:
         """Who claimed it."""
-        found: dict[str, Any] | None = read_if_there(self.folder / CLAIM / "owner.json")
-        return found
+        return read_if_there(self.folder / CLAIM / "owner.json", "boot", "host", "pid", "group", "tag")
 
     @property
     def state(self) -> State:
@@ -181,7 +181,7 @@ def _enter_again(attempt: Attempt, mine: Path) -> bool:
     aside = attempt.folder / f"requeued-{number}"
     aside.mkdir()
     kept = set(attempt.written["inputs"]) | {WRITTEN, TAKEN, CLAIM, aside.name, mine.name}
-    taken = [t.get("file") for t in read_json(attempt.folder / TAKEN)["taken"]] if _is_taken(attempt) else []
+    taken = [t.get("file") for t in read_record(attempt.folder / TAKEN, "taken")["taken"]] if _is_taken(attempt) else []
     for entry in list(os.scandir(attempt.folder)):
         if entry.name not in kept and entry.name not in taken and not entry.name.startswith((".", "requeued-")):
             Path(entry.path).rename(aside / entry.name)

@@ -14,7 +14,7 @@ from kalloy.structures.host import Host, bundled_hosts, load_host
 from kalloy.structures.substitution import Substitution
 from kalloy.workflows.derivation import Recipe, derive
 from kalloy.workflows.execution.policy import load_policy
-from kalloy.workflows.files import read_json
+from kalloy.workflows.files import read_record
 from kalloy.workflows.inputs.preset import LineSettings, Preset, load_preset
 from kalloy.workflows.inputs.stage import Program, Stage
 from kalloy.workflows.members import Kind, Member, Parent, in_poscar_order, own_parents
@@ -177,7 +177,7 @@ class Campaign:
         files = sorted(self.selections.glob("*.json")) if self.selections.is_dir() else []
         for path in files:
             if path not in self._read:
-                self._read[path] = read_json(path).get("derived", [])
+                self._read[path] = read_record(path).get("derived", [])
         return {recipe["label"]: recipe for path in files for recipe in self._read[path]}
 
     @property

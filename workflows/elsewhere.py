@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 
 from kalloy.errors import CampaignError, RemoteError, SpecError
 from kalloy.workflows.campaign import SPEC_FILE, Campaign
-from kalloy.workflows.files import read_json, write_json
+from kalloy.workflows.files import read_record, write_json
 from kalloy.workflows.lock import driver_lock
 
 AT_SITE = "KALLOY_AT_SITE"
@@ -70,7 +70,7 @@ class Elsewhere:
         if here:
             if record.is_file() and AT_SITE not in os.environ:
                 raise CampaignError(
-                    f"this campaign is driven on {read_json(record)['host']}",
+                    f"this campaign is driven on {read_record(record, 'host')['host']}",
                     where=str(record),
                     mend=f"name that site again in {SPEC_FILE}; or cancel it there and remove {RECORD}",
                 )
@@ -150,7 +150,7 @@ class Elsewhere:
         record = self.root / RECORD
         mine = {"schema": 1, "site": self.site, "host": self.host, "folder": str(self.folder)}
         if record.is_file():
-            known = read_json(record)
+            known = read_record(record, *mine, "id")
             if {k: known.get(k) for k in mine} != mine:
                 raise CampaignError(
                     f"this campaign is driven in {known['host']}:{known['folder']}",

@@ -105,10 +105,26 @@ def read_json(path: Path) -> Any:
         raise CampaignError(f"not JSON: {error}", where=str(path), mend="restore the file or move it away") from None
 
 
-def read_if_there(path: Path) -> Any:
-    """The value in a JSON file of ours; None where there is no such file."""
+def read_record(path: Path, *keys: str) -> dict[str, Any]:
+    """The object in a JSON file of ours, which has these keys.
+
+    Raises
+    ------
+    CampaignError
+        Where it is not JSON, no object, or lacks a key.
+    """
+    record = read_json(path)
+    if not isinstance(record, dict) or set(keys) - set(record):
+        lacks = ", ".join(repr(k) for k in keys if not isinstance(record, dict) or k not in record)
+        words = f"is not what was written there: it lacks {lacks}" if lacks else "is no record"
+        raise CampaignError(words, where=str(path), mend="restore the file or move it away")
+    return record
+
+
+def read_if_there(path: Path, *keys: str) -> dict[str, Any] | None:
+    """`read_record`; None where there is no such file."""
     try:
-        return read_json(path)
+        return read_record(path, *keys)
     except (FileNotFoundError, NotADirectoryError):
         return None
 

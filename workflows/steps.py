@@ -10,7 +10,7 @@ from typing import Any
 from kalloy.errors import CampaignError
 from kalloy.workflows.attempt import Attempt, Outcome, attempts, now
 from kalloy.workflows.campaign import HOST, Campaign
-from kalloy.workflows.files import read_json, write_json
+from kalloy.workflows.files import read_record, write_json
 from kalloy.workflows.index import Index
 from kalloy.workflows.inputs.path import BandPath, band_path
 from kalloy.workflows.inputs.preset import LineSettings
@@ -53,7 +53,7 @@ def selected(campaign: Campaign, step: int) -> Selection | None:
     path = selection_file(campaign, step)
     if not path.is_file():
         return None
-    raw = read_json(path)
+    raw = read_record(path, "step", "stages", "members", "rule", "inputs", "path")
     return Selection(
         raw["step"],
         tuple(Stage(s) for s in raw["stages"]),

@@ -102,7 +102,7 @@ def _finish(setting: Setting, saboteur: Saboteur, slurm: Slurm | None) -> None:
         if done.returncode == 0:
             return
         assert done.returncode == 1, done
-    raise AssertionError(f"not done after {MOST_RUNS} runs: see {saboteur.log}")
+    raise AssertionError(f"not done after {MOST_RUNS} runs: {saboteur.said()}")
 
 
 def undisturbed(folder: Path, slurm: Slurm | None) -> Table:

@@ -19,9 +19,9 @@ from tests.soak.slurm import Slurm
 MOST_FAULTS = 60
 Fault = Callable[[], str | None]
 DEATHS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-STOPPED = {0, 1, *(-sign for sign in DEATHS), *(128 + sign for sign in DEATHS)}
-"""How a driver may end here: 1 where a calculation failed because its engine was killed; by the signal itself where
-that came before Python had begun."""
+STOPPED = {0, 1, 4, *(-sign for sign in DEATHS), *(128 + sign for sign in DEATHS)}
+"""How a driver may end here: 1 where a calculation failed because its engine was killed; 4 where a `kalloy write` or
+`retry` came first; by the signal itself where that came before Python had begun."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,12 @@ class Saboteur:
     def _drive(self) -> None:
         """Type ``kalloy run`` again where it has ended."""
         if self.driver is None or (code := self.driver.poll()) is not None:
-            assert self.driver is None or code in STOPPED, f"a driver ended with exit code {code}: see {self.log}"
+            assert self.driver is None or code in STOPPED, f"a driver ended with exit code {code}: {self.said()}"
             self.driver = self.setting.start("run", log=self.log)
+
+    def said(self) -> str:
+        """The last that drivers and bystanders have said."""
+        return self.log.read_text(errors="replace")[-2000:]
 
     def _is_finished(self) -> bool:
         return self.driver is not None and self.driver.poll() == 0
@@ -110,7 +114,7 @@ class Saboteur:
             if until_all_have_ended:
                 one.process.wait(300)
             if (code := one.process.poll()) is not None:
-                assert code in one.codes, f"kalloy {' '.join(one.words)}: exit code {code}: see {self.log}"
+                assert code in one.codes, f"kalloy {' '.join(one.words)}: exit code {code}: {self.said()}"
                 self.bystanders.remove(one)
 
     # -- jobs and engines --------------------------------------------------------

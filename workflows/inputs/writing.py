@@ -15,7 +15,7 @@ from kalloy.errors import CampaignError
 from kalloy.structures.crystal import Crystal
 from kalloy.workflows.attempt import WRITTEN, Attempt, attempts
 from kalloy.workflows.campaign import Campaign
-from kalloy.workflows.files import STOPS, json_text, read_json, sync, write_text, write_unsynced
+from kalloy.workflows.files import STOPS, json_text, read_record, sync, write_text, write_unsynced
 from kalloy.workflows.inputs.composer import Composer
 from kalloy.workflows.inputs.contcar import is_whole
 from kalloy.workflows.inputs.kpoints import mesh_warnings
@@ -199,7 +199,7 @@ def _member_record(campaign: Campaign, member: Member) -> list[tuple[Path, Path,
     """A hidden name for the record, its own name and its text; nothing where it is there."""
     path = campaign.root / member.label / MEMBER_FILE
     if path.is_file():
-        if read_json(path)["identity"] != member.identity:
+        if read_record(path, "identity")["identity"] != member.identity:
             raise CampaignError(
                 f"folder '{member.label}' belongs to another structure than kalloy.toml now asks for",
                 where=str(path),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -86,6 +88,7 @@ def _alone(root: Path, store: Store, members: list[Member], _: int) -> Iterator[
 def _together(root: Path, store: Store, members: list[Member], jobs: int) -> Iterator[tuple[Member, str | None]]:
     """Processes are started anew and not forked: libraries with threads, torch among them, do not survive a fork."""
     context = multiprocessing.get_context("spawn")
+    _track_through_hangups()
     with _one_thread_each():
         pool = ProcessPoolExecutor(jobs, context, initializer=_begin, initargs=(root, store.model, os.getpid()))
         try:
@@ -109,6 +112,19 @@ def _outcome(future: Future[str | None]) -> str | None:
     except BrokenProcessPool:
         mend = "give it fewer --jobs if memory ran out, and run it again: what is done is kept"
         raise EngineError("a process of the prescreen died or could not load its model", mend=mend) from None
+
+
+def _track_through_hangups() -> None:
+    """Start Python's process that tidies up after pools so that a closed terminal does not end it before its pool.
+
+    By itself it is deaf to Ctrl-C and SIGTERM, but not to SIGHUP.
+    """
+    hangup = {signal.SIGHUP}
+    signal.pthread_sigmask(signal.SIG_BLOCK, hangup)  # which it inherits
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, hangup)
 
 
 @contextmanager

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from kalloy.errors import CampaignError
 from kalloy.structures.crystal import Crystal
 from kalloy.workflows.attempt import now
 from kalloy.workflows.campaign import Campaign
-from kalloy.workflows.files import hash_of, read_json, write_json, write_text
+from kalloy.workflows.files import hash_of, read_record, write_json, write_text
 from kalloy.workflows.inputs.poscar import poscar_text
 from kalloy.workflows.members import Member
 from kalloy.workflows.prescreen.models import Model, model_of
@@ -106,7 +105,7 @@ class Store:
         path = self.path(member.label, ".json")
         if not path.is_file():
             return None
-        raw: dict[str, Any] = read_json(path)
+        raw = read_record(path, *Record.__dataclass_fields__)
         if raw.get("identity") != member.identity:
             raise CampaignError(
                 f"holds another structure than kalloy.toml now asks for as {member.label}",
@@ -130,7 +129,7 @@ class Store:
         from pymatgen.io.vasp.inputs import Poscar
 
         path = self.path(member.label, ".vasp")
-        raw = read_json(self.path(member.label, ".json"))
+        raw = read_record(self.path(member.label, ".json"), "structure_sha256")
         if not path.is_file() or hash_of(path) != raw["structure_sha256"]:
             mend = f"move {path.with_suffix('.json').name} away and run `kalloy prescreen` again"
             raise CampaignError("is not the structure that the model left", where=str(path), mend=mend)
@@ -159,7 +158,9 @@ def finished_store(campaign: Campaign) -> Store:
     """
     asked = campaign.spec.prescreen.model_dump(exclude={"keep"})
     files = (campaign.root / "prescreen").glob(f"*/{MODEL_FILE}")
-    made = sorted((r for f in files if (r := read_json(f))["asked"] == asked), key=lambda r: r["made"])
+    made = sorted(
+        (r for f in files if (r := read_record(f, "asked", "made", "model"))["asked"] == asked), key=lambda r: r["made"]
+    )
     stores = [Store(campaign.root, Model.from_json(r["model"])) for r in made]
     members = prescreened_members(campaign)
     missing = [len(members) - len(store.records(members)) for store in stores]

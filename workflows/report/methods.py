@@ -137,7 +137,7 @@ def datasets(campaign: Campaign, results: Results) -> list[tuple[str, str, str]]
     Titles are those of the engine's own output; hashes are in the attempts' records for VASP, and part of the title
     for the free engine.
     """
-    from kalloy.workflows.files import read_json
+    from kalloy.workflows.files import read_record
 
     titles: dict[str, str] = {}
     hashes: dict[str, str] = {}
@@ -145,7 +145,7 @@ def datasets(campaign: Campaign, results: Results) -> list[tuple[str, str, str]]
         titles |= result.settings.get("datasets", {})
         if set(titles) - set(hashes):
             record = campaign.root / result.folder / "attempt.json"
-            written = read_json(record).get("datasets", []) if record.is_file() else []
+            written = read_record(record).get("datasets", []) if record.is_file() else []
             hashes |= {d["element"]: str(d["sha256"]) for d in written if d.get("sha256")}
     return [(element, title, hashes.get(element, "")) for element, title in titles.items()]
 

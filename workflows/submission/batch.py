@@ -14,7 +14,7 @@ from kalloy.errors import InputError
 from kalloy.workflows.attempt import Attempt, now
 from kalloy.workflows.campaign import Campaign, with_usual
 from kalloy.workflows.execution.events import read_events
-from kalloy.workflows.files import read_if_there, read_json, write_json, write_text
+from kalloy.workflows.files import read_if_there, read_record, write_json, write_text
 from kalloy.workflows.inputs.stage import Program
 from kalloy.workflows.spec_sites import Needs
 from kalloy.workflows.submission.script import job_script
@@ -52,8 +52,7 @@ class Batch:
     @cached_property
     def manifest(self) -> dict[str, Any]:
         """The record that was written first; it never changes."""
-        record: dict[str, Any] = read_json(self.folder / "manifest.json")
-        return record
+        return read_record(self.folder / "manifest.json", "attempts", "made", "scheduler")
 
     @cached_property
     def entries(self) -> list[list[str]]:
@@ -79,7 +78,7 @@ class Batch:
     @property
     def id(self) -> str | None:
         """The scheduler's, where that is known."""
-        if "id" not in self._answer and (record := read_if_there(self.folder / SUBMITTED)):
+        if "id" not in self._answer and (record := read_if_there(self.folder / SUBMITTED, "id")):
             self._answer["id"] = record["id"]
         return self._answer.get("id")
 
@@ -98,7 +97,7 @@ class Batch:
         """How its jobs ended by the scheduler's account, by index; complete once it is closed."""
         for name in (CLOSED, "endings.json"):
             if (self.folder / name).is_file():
-                found: dict[str, dict[str, Any]] = read_json(self.folder / name)["endings"]
+                found: dict[str, dict[str, Any]] = read_record(self.folder / name, "endings")["endings"]
                 return found
         return {}
 
@@ -124,7 +123,7 @@ class Batch:
         """Seconds since the scheduler was last told of it, by the clock that wrote it down; below zero where that was
         set back."""
         path = self.folder / UNKNOWN
-        at = read_json(path)["at"] if path.is_file() else self.manifest["made"]
+        at = read_record(path, "at")["at"] if path.is_file() else self.manifest["made"]
         return (datetime.now(UTC) - datetime.fromisoformat(at)).total_seconds()
 
     def record(self, name: str, **what: Any) -> None:
@@ -167,7 +166,7 @@ def attempts_of(manifest: Path, index: int) -> tuple[list[Attempt], dict[str, An
     """
     if not manifest.is_file():
         raise InputError(f"no manifest '{manifest}'", mend="name a batch's manifest.json")
-    record: dict[str, Any] = read_json(manifest)
+    record = read_record(manifest, "attempts", "scheduler")
     listed = record["attempts"]
     if not 0 <= index < len(listed):
         raise InputError(f"index {index} is not in the manifest's 0–{len(listed) - 1}", where=str(manifest))

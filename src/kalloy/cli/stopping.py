@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import signal
+import sys
 from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Ctrl-C, a kill or a shutdown, a closed terminal."""
@@ -24,12 +29,18 @@ class Stop:
         for number in SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means: go on
                 signal.signal(number, self._heard)
+        sys.unraisablehook = self._lost
 
     def forget(self) -> None:
         """From now on they end it at once: there is nothing left to put away."""
         for number in SIGNALS:
             if signal.getsignal(number) == self._heard:
                 signal.signal(number, signal.SIG_DFL)
+
+    def _lost(self, what: UnraisableHookArgs) -> None:
+        """Our own exception that a finaliser swallowed is raised again by `obey`, and need not be told."""
+        if self.number is None or not isinstance(what.exc_value, KeyboardInterrupt | SystemExit):
+            sys.__unraisablehook__(what)
 
     def _heard(self, number: int, frame: FrameType | None) -> None:
         self.number = number
