@@ -39,7 +39,8 @@ def read_vaspout(path: str | Path) -> Vasprun:
     try:
         with h5py.File(_as_file(Path(path)), "r") as file:
             return _Reader(file, Path(path)).read()
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
+    # A dataset may be a group, or of another kind or shape than VASP's.
+    except (OSError, LookupError, ValueError, RuntimeError, TypeError, AttributeError, OverflowError) as error:
         raise ParseError(f"is no whole vaspout.h5 ({error})", where=str(path)) from None
 
 
@@ -62,6 +63,22 @@ class _Reader:
 
     def _get(self, name: str) -> Any:
         return self._file[name][()] if name in self._file else None
+
+    def _floats(self, name: str, *shape: int | None) -> Any:
+        """A dataset of this shape, None for any length; None where it is missing.
+
+        Raises
+        ------
+        ValueError
+            Where it holds no numbers, or has another shape.
+        """
+        if (found := self._get(name)) is None:
+            return None
+        array = np.asarray(found, dtype=float)
+        if array.ndim != len(shape) or any(n not in (None, m) for n, m in zip(shape, array.shape, strict=True)):
+            wanted = " × ".join("n" if n is None else str(n) for n in shape)
+            raise ValueError(f"{name} is {' × '.join(map(str, array.shape)) or 'one number'} instead of {wanted}")
+        return array
 
     def read(self) -> Vasprun:
         """The whole file."""
@@ -119,22 +136,24 @@ class _Reader:
         return ()
 
     def _crystal(self, group: str, species: tuple[str, ...]) -> Crystal | None:
-        lattice, positions = self._get(f"{group}/lattice_vectors"), self._get(f"{group}/position_ions")
+        lattice = self._floats(f"{group}/lattice_vectors", 3, 3)
+        positions = self._floats(f"{group}/position_ions", None, 3)
         if lattice is None or positions is None or len(positions) != len(species):
             return None
         lattice = lattice * float(_number(self._get(f"{group}/scale"), 1.0))
         direct = self._get(f"{group}/direct_coordinates")
         fractional = positions if direct is None or direct else positions @ np.linalg.inv(lattice)
-        return Crystal(lattice, species, fractional)
+        return _crystal(lattice, species, fractional)
 
     def _steps(self, species: tuple[str, ...]) -> tuple[IonicStep, ...]:
         group = "intermediate/ion_dynamics"
-        energies, tags = self._get(f"{group}/energies"), self._get(f"{group}/energies_tags")
-        if energies is None or tags is None:
+        tags = self._get(f"{group}/energies_tags")
+        if tags is None or (energies := self._floats(f"{group}/energies", None, len(tags))) is None:
             return ()
         names = [" ".join(t.decode().split()) for t in tags]
         column = {name: energies[:, i] for i, name in enumerate(names)}
-        arrays = {n: self._get(f"{group}/{n}") for n in ("lattice_vectors", "position_ions", "forces", "stress")}
+        rows = {"lattice_vectors": 3, "position_ions": len(species), "forces": len(species), "stress": 3}
+        arrays = {name: self._floats(f"{group}/{name}", None, number, 3) for name, number in rows.items()}
         return tuple(self._step(i, column, arrays, species) for i in range(len(energies)))
 
     def _step(self, i: int, column: dict[str, Floats], arrays: dict[str, Any], species: tuple[str, ...]) -> IonicStep:
@@ -145,9 +164,9 @@ class _Reader:
             return arrays[name][i] if arrays[name] is not None and i < len(arrays[name]) else None
 
         lattice, positions = array("lattice_vectors"), array("position_ions")
-        whole = lattice is not None and positions is not None and len(positions) == len(species)
+        whole = lattice is not None and positions is not None
         return IonicStep(
-            Crystal(lattice, species, positions) if whole else None,
+            _crystal(lattice, species, positions) if whole else None,
             energy("free energy TOTEN"),
             energy("energy without entropy"),
             energy("energy(sigma->0)"),
@@ -157,21 +176,25 @@ class _Reader:
         )
 
     def _bands(self, group: str) -> BandData | None:
-        energies = self._get(f"{group}/eigenvalues")
-        coordinates = self._get(f"{group}/kpoint_coords")
-        if energies is None or coordinates is None:
+        energies = self._floats(f"{group}/eigenvalues", None, None, None)
+        if energies is None:
             return None
-        weights = self._get(f"{group}/kpoints_symmetry_weight")
-        occupations = self._get(f"{group}/fermiweights")
+        coordinates = self._floats(f"{group}/kpoint_coords", energies.shape[1], 3)
+        if coordinates is None:
+            return None
+        weights = self._floats(f"{group}/kpoints_symmetry_weight", len(coordinates))
+        occupations = self._floats(f"{group}/fermiweights", *energies.shape)
         points = KPoints(coordinates, weights if weights is not None else np.full(len(coordinates), np.nan))
         return BandData(points, energies, occupations if occupations is not None else np.full(energies.shape, np.nan))
 
     def _dos(self, species: tuple[str, ...]) -> Dos | None:
         group = "results/electron_dos"
-        energies, total = self._get(f"{group}/energies"), self._get(f"{group}/dos")
-        integrated, projected = self._get(f"{group}/dosi"), self._get(f"{group}/dospar")
-        if energies is None or total is None or integrated is None:
+        energies = self._floats(f"{group}/energies", None)
+        if energies is None or (total := self._floats(f"{group}/dos", None, len(energies))) is None:
             return None
+        if (integrated := self._floats(f"{group}/dosi", *total.shape)) is None:
+            return None
+        projected = self._floats(f"{group}/dospar", len(total), len(species), None, len(energies))
         orbitals: tuple[str, ...] = ()
         if projected is not None:
             projected = np.moveaxis(projected, 0, 1)
@@ -188,6 +211,12 @@ class _Reader:
             species,
             len(total) == 4,
         )
+
+
+def _crystal(lattice: Floats, species: tuple[str, ...], fractional: Floats) -> Crystal:
+    if not (np.isfinite(lattice).all() and abs(np.linalg.det(lattice)) > 0):
+        raise ValueError("a cell without volume")
+    return Crystal(lattice, species, fractional)
 
 
 def _plain(value: Any) -> Value:
