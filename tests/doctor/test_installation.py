@@ -29,7 +29,8 @@ GPAW = [Requirement('gpaw>=26.7; extra == "gpaw"'), Requirement('gpaw-data>=1.2;
 def test_this_installation_is_sound() -> None:
     found = list(examine_installation())
     assert {f.mark for f in found if not f.subject.startswith("extra")} <= {Mark.OK}, found
-    assert [f.subject for f in found if f.subject.startswith("extra")] == ["extra gpaw", "extra h5", "extra chgnet"]
+    extras = ["extra gpaw", "extra h5", "extra chgnet", "extra jobflow"]
+    assert [f.subject for f in found if f.subject.startswith("extra")] == extras
 
 
 def test_python_is_held_against_the_bound() -> None:

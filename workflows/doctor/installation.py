@@ -16,7 +16,12 @@ from kalloy.workflows.doctor.finding import Finding, failure, ok, warning
 
 Installed = Callable[[str], str | None]
 """The version of a distribution; None where it is not installed."""
-EXTRAS = {"gpaw": "the free engine", "h5": "reading vaspout.h5", "chgnet": "the prescreen's model"}
+EXTRAS = {
+    "gpaw": "the free engine",
+    "h5": "reading vaspout.h5",
+    "chgnet": "the prescreen's model",
+    "jobflow": "a campaign as a flow of jobflow's",
+}
 MODULES = ("numpy", "scipy", "spglib", "pymatgen.core", "ase", "seekpath", "custodian", "matplotlib", "pydantic")
 """What is imported to see whether it can be: all with compiled parts, and what kalloy cannot do a thing without."""
 KERNELS = (("kalloy.structures", "kernel"), ("kalloy.parsers", "scanner"))

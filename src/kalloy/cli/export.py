@@ -19,14 +19,22 @@ FORMS = {
     "extxyz": "configurations.extxyz",
     "cif": "cif/",
     "tables": "ranking.csv, ranking.json, ranking.schema.json",
+    "jobflow": "flow.json",
 }
+UNLESS_NAMED = tuple(form for form in FORMS if form != "jobflow")
+"""Results. A flow is work to do, and needs a library that may not be there."""
+ENERGYLESS = {"archive", "jobflow"}
 
 
 @click.command()
 @campaign_argument
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="A new or empty folder.")
 @click.option(
-    "--as", "forms", type=click.Choice(list(FORMS)), multiple=True, help="What to write; repeatable; all unless named."
+    "--as",
+    "forms",
+    type=click.Choice(list(FORMS)),
+    multiple=True,
+    help="What to write; repeatable; all but jobflow unless named.",
 )
 @click.option("--best", default=3, show_default=True, type=click.IntRange(1), help="CIFs of so many lowest.")
 @dry_run_option
@@ -35,22 +43,33 @@ def command(campaign: str, output: Path, forms: tuple[str, ...], best: int, dry_
 
     The archive holds no POTCAR, charge density or wave function; unpacked it is a campaign again, on which every
     command works.
+
+    With `--as jobflow` the attempts that are written so far, as a flow for jobflow: flow.json, one job a calculation. A
+    later step is chosen once the one before it is done: then `kalloy select`, `kalloy write`, and export anew.
     """
     from kalloy.structures.writing import appearing_whole, refuse_occupied
     from kalloy.workflows.campaign import Campaign
 
     opened = Campaign(Path(campaign))
     refuse_occupied(output)
-    wanted = forms or tuple(FORMS)
+    wanted = forms or UNLESS_NAMED
     if dry_run:
         click.echo("".join(f"{output}/{FORMS[form]}\n" for form in wanted), nl=False)
         return
-    if set(wanted) - {"archive"}:
-        _require_ranking(opened)  # refused before anything is written
+    _require(opened, set(wanted))  # refused before anything is written
     with appearing_whole(output) as partial:
         lines = [f"{output}/{FORMS[form]}: {_write(opened, form, partial, best)}" for form in wanted]
     for line in lines:
         click.echo(line)
+
+
+def _require(campaign: Campaign, wanted: set[str]) -> None:
+    from kalloy.workflows.submission.flow import require_flow
+
+    if "jobflow" in wanted:
+        require_flow(campaign)
+    if wanted - ENERGYLESS:
+        _require_ranking(campaign)
 
 
 def _require_ranking(campaign: Campaign) -> None:
@@ -73,10 +92,15 @@ def _write(campaign: object, form: str, output: Path, best: int) -> str:
     from kalloy.workflows.report.archive import write_archive
     from kalloy.workflows.report.tables import write_tables
     from kalloy.workflows.screening.ranking import rank
+    from kalloy.workflows.submission.board import tally
+    from kalloy.workflows.submission.flow import write_flow
 
     assert isinstance(campaign, Campaign)
     if form == "archive":
         return f"{write_archive(campaign, output / 'campaign.tar.gz')} files"
+    if form == "jobflow":
+        found = write_flow(campaign, output / "flow.json")
+        return f"{len(found)} jobs ({tally(found)})"
     index = Index(campaign)
     index.collect()
     results = index.results()
