@@ -64,9 +64,7 @@ class Attempt:
     @property
     def written(self) -> dict[str, Any]:
         """The record that was written with the inputs, in today's schema."""
-        return modernised(
-            read_record(self.folder / WRITTEN, "member", "stage", "identity", "engine", "inputs", "parents")
-        )
+        return modernised(read_record(self.folder / WRITTEN, "member", "stage", "engine", "parents"))
 
     @property
     def end(self) -> dict[str, Any] | None:
@@ -81,7 +79,7 @@ class Attempt:
     @property
     def owner(self) -> dict[str, Any] | None:
         """Who claimed it."""
-        return read_if_there(self.folder / CLAIM / "owner.json", "boot", "host", "pid", "group", "tag")
+        return read_if_there(self.folder / CLAIM / "owner.json", *_self())
 
     @property
     def state(self) -> State:
