@@ -14,7 +14,7 @@ from kalloy.parsers.lines import MOST_ROWS, Lines
 from kalloy.parsers.model import Atoms, BandData, Floats, Header, IonicStep, KPoints, Value, Vasprun
 from kalloy.parsers.scanning import row_numbers
 from kalloy.parsers.source import CutOffError, MalformedError
-from kalloy.structures.crystal import Crystal
+from kalloy.structures.crystal import Crystal, has_volume
 
 _SETTING = re.compile(rb"\b([A-Z][A-Z_]+)\s*=\s*([-+.\dEeTF*]+)")
 _INTEGERS = {"NELM", "NSW", "IBRION", "ISIF", "ISPIN", "ICHARG", "NBANDS", "NKPTS", "NIONS", "ISMEAR", "NEDOS", "IALGO"}
@@ -177,7 +177,7 @@ class _Reader:
 
     def _crystal_at(self, fractional: Floats) -> Crystal:
         assert self._lattice is not None
-        if not abs(np.linalg.det(self._lattice)) > 0:
+        if not has_volume(self._lattice):
             raise MalformedError("a cell without volume")
         return Crystal(self._lattice, self._species, fractional)
 

@@ -15,7 +15,7 @@ from kalloy.parsers.model import Atoms, Floats, Header, KPoints, Settings, Value
 from kalloy.parsers.scanning import row_numbers, to_float
 from kalloy.parsers.source import MalformedError
 from kalloy.parsers.tables import read_rows
-from kalloy.structures.crystal import Crystal
+from kalloy.structures.crystal import Crystal, has_volume
 
 # What an element holds up to its own end; stops at the next of its kind, so that what never closes costs one pass.
 _ITEM = re.compile(rb"<(i|v)\b([^<>]*)>([^<]*(?:<(?!/?(?:i|v|separator)\b)[^<]*)*)</\1>")
@@ -212,7 +212,7 @@ def structure(section: bytes, species: tuple[str, ...]) -> Crystal:
     lattice, positions = matrix(arrays["basis"]), matrix(arrays["positions"])
     if lattice.shape != (3, 3) or len(positions) != len(species):
         raise MalformedError(f"a structure of {len(positions)} positions for {len(species)} atoms")
-    if not (np.isfinite(lattice).all() and abs(np.linalg.det(lattice)) > 0):
+    if not has_volume(lattice):
         raise MalformedError("a cell without volume")
     return Crystal(lattice, species, positions)
 

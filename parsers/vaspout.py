@@ -14,7 +14,7 @@ from kalloy.errors import ParseError
 from kalloy.parsers.dos import Dos
 from kalloy.parsers.model import BandData, Floats, Header, IonicStep, KPoints, Value, Vasprun
 from kalloy.parsers.opening import open_binary
-from kalloy.structures.crystal import Crystal
+from kalloy.structures.crystal import Crystal, has_volume
 
 MOST_BYTES = 1 << 30
 """Of a compressed file, decompressed; beyond, it is refused."""
@@ -143,7 +143,7 @@ class _Reader:
         lattice = lattice * float(_number(self._get(f"{group}/scale"), 1.0))
         direct = self._get(f"{group}/direct_coordinates")
         fractional = positions if direct is None or direct else positions @ np.linalg.inv(lattice)
-        return _crystal(lattice, species, fractional)
+        return _checked(lattice, species, fractional)
 
     def _steps(self, species: tuple[str, ...]) -> tuple[IonicStep, ...]:
         group = "intermediate/ion_dynamics"
@@ -166,7 +166,7 @@ class _Reader:
         lattice, positions = array("lattice_vectors"), array("position_ions")
         whole = lattice is not None and positions is not None
         return IonicStep(
-            _crystal(lattice, species, positions) if whole else None,
+            _checked(lattice, species, positions) if whole else None,
             energy("free energy TOTEN"),
             energy("energy without entropy"),
             energy("energy(sigma->0)"),
@@ -213,8 +213,8 @@ class _Reader:
         )
 
 
-def _crystal(lattice: Floats, species: tuple[str, ...], fractional: Floats) -> Crystal:
-    if not (np.isfinite(lattice).all() and abs(np.linalg.det(lattice)) > 0):
+def _checked(lattice: Floats, species: tuple[str, ...], fractional: Floats) -> Crystal:
+    if not has_volume(lattice):
         raise ValueError("a cell without volume")
     return Crystal(lattice, species, fractional)
 

@@ -161,3 +161,8 @@ class Crystal:
         """Lattice, positions and type numbers as spglib takes them."""
         index = {s: i for i, s in enumerate(dict.fromkeys(self.species))}
         return self.lattice, self.positions, [index[s] for s in self.species]
+
+
+def has_volume(lattice: NDArray[np.float64]) -> bool:
+    """Whether three vectors, as rows, span a cell: all finite, and not in one plane."""
+    return bool(np.isfinite(lattice).all() and abs(np.linalg.det(lattice)) > 0)

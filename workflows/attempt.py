@@ -79,7 +79,7 @@ class Attempt:
     @property
     def owner(self) -> dict[str, Any] | None:
         """Who claimed it."""
-        return read_if_there(self.folder / CLAIM / "owner.json", *_self())
+        return read_if_there(self.folder / CLAIM / "owner.json", *OWNER)
 
     @property
     def state(self) -> State:
@@ -190,6 +190,10 @@ def _enter_again(attempt: Attempt, mine: Path) -> bool:
 
 def _is_taken(attempt: Attempt) -> bool:
     return (attempt.folder / TAKEN).is_file()
+
+
+OWNER = ("host", "boot", "namespace", "pid", "group", "started")
+"""What a claim's record says of the process that made it."""
 
 
 def _self() -> dict[str, Any]:

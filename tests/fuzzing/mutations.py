@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 
 from hypothesis import strategies as st
 
 Draw = st.DrawFn
+ASKED = os.environ.get("KALLOY_FUZZ")
+"""How many examples a reader gets (`make fuzz`); else a few that are always the same."""
 NUMBERS = ("nan", "inf", "-1", "0", "1e400", "9" * 20, "********", "-0.0", "1.5", "", "ä", "0x10", "1_0", "١")
 PIECES = (b"\x00", b"\xff", b"\xef\xbb\xbf", b"\r\n", b" " * 300, b"[" * 2000, *(bytes([c]) for c in b"'\"{=\t-#%\n"))
 _NUMBER = re.compile(rb"[-+]?\d+\.?\d*(?:[eE][-+]?\d+)?")

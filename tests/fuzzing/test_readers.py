@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import warnings
 from pathlib import Path
@@ -13,11 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kalloy.errors import KalloyError
-from tests.fuzzing.mutations import damaged
+from tests.fuzzing.mutations import ASKED, damaged
 from tests.fuzzing.readers import READERS, Reader
 
-ASKED = os.environ.get("KALLOY_FUZZ")
-"""How many examples a reader gets (`make fuzz`); else a few that are always the same."""
 IDS = [f"{number}-{reader.name}" for number, reader in enumerate(READERS)]
 
 

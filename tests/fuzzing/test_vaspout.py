@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import warnings
 from pathlib import Path
@@ -15,10 +14,9 @@ from hypothesis import strategies as st
 
 from kalloy.errors import KalloyError
 from kalloy.parsers.result import read_result
+from tests.fuzzing.mutations import ASKED
 
 h5py = pytest.importorskip("h5py")
-ASKED = os.environ.get("KALLOY_FUZZ")
-"""How many examples (`make fuzz`); else a few that are always the same."""
 _CHANCE = np.random.default_rng(1)
 _CELL: dict[str, Any] = {
     "ion_types": np.array([b"K ", b"Br"]),
