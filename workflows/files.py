@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from kalloy.errors import CampaignError
+from kalloy.errors import CampaignError, why_unreadable
 
 STOPS = (Exception, KeyboardInterrupt, SystemExit)
 """What ends a piece of work that can still tidy up after itself: a full disk, Ctrl-C, a kill that may be heard."""
@@ -102,7 +102,9 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise CampaignError(f"not JSON: {error}", where=str(path), mend="restore the file or move it away") from None
+        raise CampaignError(
+            f"not JSON: {why_unreadable(error)}", where=str(path), mend="restore the file or move it away"
+        ) from None
 
 
 def read_record(path: Path, *keys: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from kalloy.errors import SpecError, nearest
+from kalloy.errors import SpecError, nearest, why_unreadable
 from kalloy.parsers.elements import SYMBOLS
 from kalloy.workflows.inputs.preset import Functional, Tag, TagName
 from kalloy.workflows.inputs.stage import Stage
@@ -354,7 +354,7 @@ def load_spec(path: Path) -> Spec:
     try:
         raw = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise SpecError(f"not valid TOML: {error}", where=str(path)) from None
+        raise SpecError(f"not valid TOML: {why_unreadable(error)}", where=str(path)) from None
     return parse_spec(with_user_sites(raw), str(path), text)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, StrictBool, StrictFloat, StrictInt, StrictStr, field_validator, model_validator
 
-from kalloy.errors import SpecError
+from kalloy.errors import SpecError, why_unreadable
 from kalloy.workflows.inputs.preset import Tag, TagName
 from kalloy.workflows.inputs.stage import Program, Stage
 from kalloy.workflows.spec_members import Table
@@ -152,7 +152,7 @@ def user_sites() -> dict[str, Any]:
     try:
         sites = tomllib.loads(read_user_text(path))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise SpecError(f"not valid TOML: {error}", where=str(path)) from None
+        raise SpecError(f"not valid TOML: {why_unreadable(error)}", where=str(path)) from None
     if wrong := [key for key in sites if key != "site"]:
         raise SpecError(f"unknown key '{wrong[0]}'", where=str(path), mend="write tables [site.NAME]")
     found = sites.get("site", {})

@@ -9,6 +9,11 @@ def brief(text: object, most: int = 200) -> str:
     return whole if len(whole) <= most else whole[: most - 1] + "…"
 
 
+def why_unreadable(error: Exception) -> str:
+    """What the reader of a format says of a file, in one line; what nests deeper than Python follows is called so."""
+    return "nested too deeply" if isinstance(error, RecursionError) else " ".join(str(error).split())
+
+
 class KalloyError(Exception):
     """Base of everything kalloy raises on purpose.
 

@@ -165,6 +165,21 @@ def test_several_processes_find_what_one_finds(job: Job, kbr: str, mesh: str, pr
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("weightless", [1, 3])
+def test_points_without_weight_are_walked_by_several(job: Job, weightless: int) -> None:
+    """Of two processes with one point of weight zero one has none."""
+    _needs(scalapack=False)
+    counted = ["0 0 0 1", "0.5 0 0 4", "0.5 0.5 0 3"]
+    others = ["0.25 0 0.25 0", "0.1 0.1 0.3 0", "0.5 0 0 0"][:weightless]
+    kpoints = "\n".join(["list", str(len(counted + others)), "Reciprocal", *counted, *others]) + "\n"
+    tags = {"NSW": "0", "ENCUT": "120", "EDIFF": "1E-9", "LORBIT": "11", "LCHARG": ".FALSE."}
+    folders = [job(tags, kpoints, name=name) for name in ("one", "two")]
+    one, two = (_computed(folder, n) for n, folder in enumerate(folders, start=1))
+    _same(two, one)
+    assert {p.name for p in folders[0].iterdir()} == {p.name for p in folders[1].iterdir()}
+
+
+@pytest.mark.slow
 def test_an_error_of_one_process_ends_all(job: Job) -> None:
     """A folder that cannot be written to ends the run at once instead of leaving the others waiting."""
     _needs(scalapack=False)

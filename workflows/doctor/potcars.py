@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from kalloy.errors import VaspInputError
+from kalloy.errors import VaspInputError, why_unreadable
 from kalloy.workflows.doctor.finding import Finding, failure, missing, ok, warning
 from kalloy.workflows.inputs.potcar_library import VARIABLE, find_library, releases, setting
 
@@ -28,7 +28,7 @@ def settings_file(environment: Mapping[str, str], home: Path) -> Finding | None:
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        return failure(str(path.name), f"{path} cannot be read: {' '.join(str(error).split())}", "mend or remove it")
+        return failure(str(path.name), f"{path} cannot be read: {why_unreadable(error)}", "mend or remove it")
     if raw is not None and not isinstance(raw, dict):
         return failure(str(path.name), f"{path} holds no mapping", f"write lines such as `{VARIABLE}: /path`")
     return None

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from kalloy.errors import SpecError, nearest
+from kalloy.errors import SpecError, nearest, why_unreadable
 from kalloy.workflows.validation import explain, read_user_text
 
 CureClass = Literal["path", "physics", "none"]
@@ -136,7 +136,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         raw = yaml.safe_load(read_user_text(path))
     except (yaml.YAMLError, RecursionError) as error:
-        raise SpecError(f"not YAML: {' '.join(str(error).split())}", where=str(path)) from None
+        raise SpecError(f"not YAML: {why_unreadable(error)}", where=str(path)) from None
     if not isinstance(raw, dict):
         raise SpecError("holds no mapping", where=str(path))
     return raw

@@ -19,7 +19,7 @@ from kalloy.workflows.gpaw_engine.restart import RESTART
 from kalloy.workflows.gpaw_engine.states import ElectronicStep, IonicStep
 from kalloy.workflows.gpaw_engine.stopcar import Aborted, Stopcar
 from kalloy.workflows.gpaw_engine.weightless import with_weightless
-from kalloy.workflows.gpaw_engine.workers import on_this_machine, require_one, require_points, world
+from kalloy.workflows.gpaw_engine.workers import on_this_machine, require_points, world
 
 LOG = "gpaw.txt"
 """GPAW's own log."""
@@ -45,8 +45,6 @@ def _run_self_consistent(job: Job) -> None:
     assert not isinstance(job.kpoints, Lines)
     settings, stopcar = job.settings, Stopcar(job.folder)
     calculator = Calculator(settings, job.atoms, job.kpoints, job.folder / LOG, restarts=job.folder)
-    if calculator.sampling.weightless.any():
-        require_one("a list with k-points of weight zero")
     header = _header(calculator)
     reports = reports_of(job, calculator.electrons)
     reports.begin(header)

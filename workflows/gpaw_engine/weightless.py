@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +17,7 @@ from kalloy.workflows.gpaw_engine.fixed_density import VASP_NELM
 from kalloy.workflows.gpaw_engine.kpoint_walk import Effort, KPointWalk, NotConvergedError
 from kalloy.workflows.gpaw_engine.states import States
 from kalloy.workflows.gpaw_engine.symmetry import no_operations
+from kalloy.workflows.gpaw_engine.workers import alone, is_writer, world
 
 Array = NDArray[np.float64]
 
@@ -58,20 +62,21 @@ def with_weightless(calculator: Calculator, states: States, projected: bool) -> 
 
 def _states_at(calculator: Calculator, points: Array, projected: bool) -> States:
     settings, bands = calculator.settings, calculator.bands
-    alone = no_operations(len(calculator.atoms), time_reversal=False)
+    identity = no_operations(len(calculator.atoms), time_reversal=False)
     full = calculator.electrons // 2
     must_converge = full + max((bands - full) // 2, 1)
     tolerance = convergence(settings, calculator.electrons)["eigenstates"]
-    walk = KPointWalk(
-        calculator.gpaw,
-        txt=_log_beside(calculator.log),
-        effort=Effort(must_converge, tolerance, settings.nelmin, max(settings.nelm, VASP_NELM)),
-        keep_waves=False,
-        kpts=points[::-1],
-        nbands=bands + max(bands // 16, 4),
-        symmetry=gpaw_symmetry(alone),
-        convergence={"bands": must_converge, "eigenstates": tolerance},
-    )
+    with _whole(calculator) as parent:
+        walk = KPointWalk(
+            parent,
+            txt=_beside(calculator.log),
+            effort=Effort(must_converge, tolerance, settings.nelmin, max(settings.nelm, VASP_NELM)),
+            keep_waves=False,
+            kpts=points[::-1],
+            nbands=bands + max(bands // 16, 4),
+            symmetry=gpaw_symmetry(identity),
+            convergence={"bands": must_converge, "eigenstates": tolerance},
+        )
     try:
         for _ in walk.steps():
             pass
@@ -84,8 +89,27 @@ def _states_at(calculator: Calculator, points: Array, projected: bool) -> States
     for _ in walk.rounds():
         pass
     weights = np.full(len(points), 1 / len(points))
-    return read_states(walk.calculator(), points, weights, alone if projected else None).lowest(bands)
+    return read_states(walk.calculator(), points, weights, identity if projected else None).lowest(bands)
 
 
-def _log_beside(log: Path) -> Path:
+@contextmanager
+def _whole(calculator: Calculator) -> Iterator[Any]:
+    """The calculation with its density whole in each process: where several share it, by way of a file."""
+    if world().size == 1:
+        yield calculator.gpaw
+        return
+    from gpaw import GPAW
+
+    path = _beside(calculator.log).with_suffix(".gpw")
+    calculator.gpaw.write(path, mode="")
+    world().barrier()
+    try:
+        yield GPAW(path, txt=None, communicator=alone())
+    finally:
+        world().barrier()
+        if is_writer():
+            path.unlink()
+
+
+def _beside(log: Path) -> Path:
     return log.with_name(f"{log.stem}-weightless{log.suffix}")

@@ -152,14 +152,3 @@ def require_points(points: int) -> None:
             f"{processes} processes were started for {points} k-points in a kept density, and none is shared there",
             mend=f"start {points} processes or fewer",
         )
-
-
-def require_one(what: str) -> None:
-    """Refuse what one process does.
-
-    Raises
-    ------
-    EngineMissingError : there are several.
-    """
-    if world().size > 1:
-        raise EngineMissingError(f"{what} is computed by one process", mend="start kalloy-gpaw without mpirun")

@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic import Tag as Branch
 
-from kalloy.errors import HostError, SpecError, nearest
+from kalloy.errors import HostError, SpecError, nearest, why_unreadable
 from kalloy.workflows.inputs.stage import Stage, Takes
 from kalloy.workflows.validation import explain, read_user_text
 
@@ -268,7 +268,7 @@ def _read(name: str, folder: Path) -> dict[str, Any]:
     try:
         raw = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError) as error:
-        raise SpecError(f"not YAML: {' '.join(str(error).split())}", where=f"preset {name}") from None
+        raise SpecError(f"not YAML: {why_unreadable(error)}", where=f"preset {name}") from None
     if not isinstance(raw, dict):
         raise SpecError("holds no mapping", where=f"preset {name}")
     _require_mappings(raw, name)
