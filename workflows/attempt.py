@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from kalloy.errors import CampaignError
+from kalloy.errors import CampaignError, EngineMissingError
 from kalloy.workflows.files import read_if_there, read_record, write_json
 
 WRITTEN = "attempt.json"
@@ -24,6 +24,7 @@ TAKEN = "taken.json"
 """What the stage took from its parents, with hashes; written when it starts."""
 END = "kalloy-end.json"
 """The outcome; always the last file."""
+MOUNT_PROC = "mount it (mount -t proc proc /proc)"
 
 
 class Outcome(StrEnum):
@@ -149,7 +150,13 @@ def claim(attempt: Attempt, **who: Any) -> bool:
 
     The fence is the atomic renaming of a folder that holds the owner's record: it fails where a claim is there, and
     no claim is ever seen without its owner.
+
+    Raises
+    ------
+    EngineMissingError
+        No process can be seen here, so that nobody could tell later whether this one lives.
     """
+    require_visible_processes()
     mine = attempt.folder / f".{CLAIM}.{socket.gethostname()}.{os.getpid()}"
     write_json(mine / "owner.json", {**_self(), "since": now(), **who})
     try:
@@ -211,9 +218,10 @@ def is_alive(owner: dict[str, Any]) -> bool:
     """Whether the owner of a claim may still be at work.
 
     On this machine: whether its process, or any process that it started in its process group, lives. An owner on
-    another machine, or in another container of this one, is taken as alive, for nothing here can tell.
+    another machine, or in another container of this one, is taken as alive, for nothing here can tell; so is any where
+    no process can be seen.
     """
-    if is_elsewhere(owner):
+    if not processes_are_visible() or is_elsewhere(owner):
         return True
     if owner["boot"] != _boot():
         return False
@@ -228,6 +236,27 @@ def is_elsewhere(owner: dict[str, Any]) -> bool:
     if owner["boot"] == _boot():
         return bool(owner["namespace"] != _namespace())
     return bool(owner["host"] != socket.gethostname())
+
+
+def processes_are_visible() -> bool:
+    """Whether ``/proc`` shows at least ourselves; a bare chroot has none."""
+    return process_start(os.getpid()) is not None
+
+
+def require_visible_processes() -> None:
+    """Refuse to start anything where nothing could tell whether it still runs.
+
+    Raises
+    ------
+    EngineMissingError
+        With the mend; nothing has been written.
+    """
+    if not processes_are_visible():
+        raise EngineMissingError(
+            "no process can be seen under /proc, so nothing could tell whether a calculation still runs",
+            where=socket.gethostname(),
+            mend=MOUNT_PROC,
+        )
 
 
 def process_start(pid: int) -> int | None:

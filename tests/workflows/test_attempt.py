@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from kalloy.errors import EngineMissingError
+from kalloy.workflows import attempt as attempt_module
 from kalloy.workflows.attempt import Attempt, Outcome, State, attempts, claim, is_alive, process_start
 
 
@@ -67,6 +69,16 @@ def test_an_owner_whose_number_was_used_again_is_dead(tmp_path: Path) -> None:
     assert not is_alive({**owner, "started": owner["started"] - 1})
     assert not is_alive({**owner, "boot": "another"})
     assert is_alive({**owner, "host": "elsewhere"})
+
+
+def test_nobody_is_taken_as_dead_where_no_process_can_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = make(tmp_path / "a01"), make(tmp_path / "a02")
+    claim(first)
+    monkeypatch.setattr(attempt_module, "process_start", lambda pid: None)
+    assert first.state is State.RUNNING
+    with pytest.raises(EngineMissingError, match="no process can be seen under /proc"):
+        claim(second)
+    assert second.state is State.READY
 
 
 def test_a_dead_leader_whose_engine_goes_on_is_alive(tmp_path: Path) -> None:

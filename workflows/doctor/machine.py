@@ -1,4 +1,4 @@
-"""Oddities of the machine and the account: characters, clock, time zone, threads."""
+"""Oddities of the machine and the account: characters, clock, time zone, processes, threads."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from zoneinfo import ZoneInfo
 
+from kalloy.workflows.attempt import MOUNT_PROC, processes_are_visible
 from kalloy.workflows.doctor.finding import Finding, failure, ok, warning
 
 CLOSE, FAR = 2.0, 20.0
@@ -24,6 +25,8 @@ def examine_machine(environment: Mapping[str, str] = os.environ) -> Iterator[Fin
     yield characters(locale.getpreferredencoding(False), environment)
     yield clock(time.time(), Path(__file__).stat().st_mtime)
     yield time_zone(environment)
+    if not processes_are_visible():
+        yield failure("processes", "none can be seen under /proc: nothing tells whether a calculation runs", MOUNT_PROC)
     if found := threads(environment, len(os.sched_getaffinity(0))):
         yield found
 

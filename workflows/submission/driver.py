@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from kalloy.errors import InputError, VaspInputError
-from kalloy.workflows.attempt import State
+from kalloy.workflows.attempt import State, require_visible_processes
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.execution.engine import engine_command
 from kalloy.workflows.index import Index
@@ -134,7 +134,7 @@ def submit_once(campaign: Campaign, watcher: Watcher, *, at_once: int | None = N
 
 
 def require_engine(campaign: Campaign) -> None:
-    """Refuse a campaign whose engine cannot start: no program on this machine, or for VASP no POTCARs.
+    """Refuse a campaign whose engine cannot start or be seen here: no program, no /proc, or for VASP no POTCARs.
 
     On a cluster the program is looked for by the job, where it runs, and so is one that modules or setup lines bring.
 
@@ -144,6 +144,8 @@ def require_engine(campaign: Campaign) -> None:
         With the mend; nothing has been written.
     """
     machine = campaign.spec.machine
+    if machine.scheduler == "local":
+        require_visible_processes()
     if machine.scheduler == "local" and not (machine.modules or machine.setup):
         engine = campaign.spec.calculation.engine
         for program in dict.fromkeys(stage.program(engine) for stage in campaign.spec.stages):
