@@ -36,3 +36,14 @@ def test_the_order_is_that_of_the_results() -> None:
         said = f"| {row['member']} | {row['space_group']} | {row['sites']} | {model[row['member']]:.0f} | "
         said += f"{row['relative_meV_per_cell']:.0f} | {row['gap_shift_eV']:+.3f} |"
         assert said.replace("-", "−") in text
+
+
+def test_the_spectra_of_the_66_atoms_are_those_of_the_results() -> None:
+    text = (REPOSITORY / "docs/study.md").read_text()
+    rows = {r["member"]: r for r in json.loads((REPOSITORY / "examples/cs4pbbr6-winner/results.json").read_text())}
+    host, winner = rows["host"], rows["K03/c41"]
+    assert host["gap_source"] == winner["gap_source"] == "static mesh + dos mesh + bands path"
+    assert winner["space_group"] == "P321"
+    for row in (host, winner):
+        assert f"| {row['gap_eV']:.3f} eV, {row['character']} by {row['indirect_margin_meV']:.0f} meV |" in text
+    assert f"| {winner['gap_shift_eV']:+.3f} eV |" in text
