@@ -25,6 +25,7 @@ TAKEN = "taken.json"
 END = "kalloy-end.json"
 """The outcome; always the last file."""
 MOUNT_PROC = "mount it (mount -t proc proc /proc)"
+"""The mend where no process can be seen."""
 
 
 class Outcome(StrEnum):

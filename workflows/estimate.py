@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from kalloy.workflows.attempt import State
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.inputs.stage import Stage
@@ -44,13 +46,28 @@ def _expected(campaign: Campaign, on: On | NoiseTable | VariantsTable | str) -> 
     return on.host + prescreened + on.references * references + on.lowest * contents + len(on.members)
 
 
-def minutes(campaign: Campaign) -> float | None:
-    """About how many minutes are left, all cores free; None where the preset's cost was never measured."""
+@dataclass(frozen=True)
+class Estimate:
+    """What the calculations that are left take with all cores free."""
+
+    minutes: float
+    """About how many, of those whose cost was measured."""
+    unmeasured: tuple[str, ...]
+    """The stages that are not in it."""
+
+
+def estimate(campaign: Campaign) -> Estimate | None:
+    """About how long the rest takes; None where the preset's cost was never measured for anything that is left."""
     cost = campaign.preset.cost.get(campaign.spec.calculation.engine)
     if cost is None:
         return None
     scale = (len(campaign.host.crystal) / cost.atoms) ** GROWTH
-    left = calculations(campaign)
-    seconds = [cost.cpu_seconds.get(Stage(stage), 0.0) * scale for stage, n in left.items() for _ in range(n)]
+    left = {Stage(stage): n for stage, n in calculations(campaign).items() if n}
+    seconds = [
+        cost.cpu_seconds[stage] * scale for stage, n in left.items() if stage in cost.cpu_seconds for _ in range(n)
+    ]
+    if not seconds:
+        return None
     jobs = campaign.spec.machine.side_by_side
-    return max(sum(seconds) / jobs, max(seconds, default=0.0)) / 60
+    unmeasured = tuple(stage.value for stage in left if stage not in cost.cpu_seconds)
+    return Estimate(max(sum(seconds) / jobs, max(seconds)) / 60, unmeasured)

@@ -12,7 +12,7 @@ import click
 
 from kalloy.cli.stopping import STOP
 from kalloy.workflows.attempt import State, is_elsewhere
-from kalloy.workflows.estimate import calculations, minutes
+from kalloy.workflows.estimate import calculations, estimate
 from kalloy.workflows.submission.board import Standing, tally
 from kalloy.workflows.submission.pulse import pulse
 
@@ -37,9 +37,15 @@ def announce(campaign: Campaign) -> None:
         click.echo("every calculation is done")
         return
     listed = ", ".join(f"{n} × {stage}" for stage, n in left.items())
-    about = minutes(campaign)
-    expected = f"; about {max(1, round(about))} min with free cores" if about is not None else ""
-    click.echo(f"to do: {listed}; {spec.machine.at_a_time}{expected}")
+    click.echo(f"to do: {listed}; {spec.machine.at_a_time}{_expected(campaign)}")
+
+
+def _expected(campaign: Campaign) -> str:
+    about = estimate(campaign)
+    if about is None:
+        return ""
+    without = f", without {', '.join(about.unmeasured)}" if about.unmeasured else ""
+    return f"; about {max(1, round(about.minutes))} min with free cores{without}"
 
 
 class Progress:
