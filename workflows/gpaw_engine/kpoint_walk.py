@@ -42,6 +42,8 @@ class PointStep:
     """Iteration, from one."""
     error: float
     """eV² a valence electron: the squared norms of the residuals of the bands that must converge, summed."""
+    goal: float
+    """What the error has to fall below."""
     seconds: float
     """CPU time."""
     eigenvalues: tuple[Array, ...]
@@ -214,7 +216,16 @@ class KPointWalk:
             if converged:
                 self._diagonalize(alone, solver.scalapack_parameters)
             seconds, eigenvalues = time.process_time() - start, tuple(np.array(wfs.eig_n) for wfs in here)
-            yield PointStep(point, len(self._ways), number, float(error), seconds, eigenvalues, converged)
+            yield PointStep(
+                point,
+                len(self._ways),
+                number,
+                float(error),
+                self.effort.tolerance,
+                seconds,
+                eigenvalues,
+                converged,
+            )
             if converged:
                 return
         raise NotConvergedError(here[0].kpt_c)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 _IONIC = re.compile(r"^\s*(\d+) F=\s*(\S+)", re.MULTILINE)
 _ELECTRONIC = re.compile(r"^(?:DAV|RMM|P?CG|SDA|DMP):\s+(\d+)", re.MULTILINE)
-_POINT = re.compile(r"^ k-point (\d+) of (\d+)", re.MULTILINE)
+_POINT = re.compile(r"^ (k-point \d+ of \d+(?:, iteration \d+)?)", re.MULTILINE)
 
 
 def pulse(folder: Path) -> str:
-    """``ionic step 4, electronic step 7`` or, in a kept density, ``k-point 3 of 42``; empty before the first."""
+    """``ionic step 4, electronic step 7`` or ``k-point 3 of 42, iteration 2``; empty before the first."""
     try:
         text = (folder / "OSZICAR").read_text(errors="replace")
     except OSError:
@@ -22,5 +22,5 @@ def pulse(folder: Path) -> str:
     if electronic:
         parts.append(f"electronic step {electronic[-1]}")
     elif points and not ionic:
-        parts.append(f"k-point {points[-1][0]} of {points[-1][1]}")
+        parts.append(points[-1])
     return ", ".join(parts)

@@ -32,8 +32,13 @@ class OszicarWriter:
         self._electronic = step
 
     def point(self, step: PointStep) -> None:
-        """A k-point of a kept density has converged."""
-        self._write(f" k-point {step.point + 1} of {step.points}: {step.number} iterations\n")
+        """An iteration at one k-point of a kept density: of many atoms it takes a minute."""
+        place = f" k-point {step.point + 1} of {step.points}"
+        self._write(
+            f"{place}: {step.number} iterations\n"
+            if step.converged
+            else f"{place}, iteration {step.number}: residuals {step.error:.1E} of {step.goal:.1E} eV^2/electron\n"
+        )
 
     def ionic(self, number: int, step: IonicStep, spins: int) -> None:
         """One ionic step."""

@@ -66,8 +66,8 @@ class Reports:
 
     def point(self, step: PointStep) -> None:
         """One iteration at one k-point of a kept density: a line tells how far the run is."""
+        self.oszicar.point(step)
         if step.converged:
-            self.oszicar.point(step)
             self.outcar.point(step)
 
     def ionic(self, step: IonicStep) -> None:
