@@ -129,5 +129,8 @@ def is_path(kpoints: Floats, weights: Floats) -> bool:
     if covered.mean() < 0.9:
         return False
     steps = np.array([kpoints[run.start + 1] - kpoints[run.start] for run in runs])
-    parallel = np.allclose(np.cross(steps, steps[0]), 0, atol=1e-6)
-    return len(runs) == 1 or not parallel
+    if len(runs) == 1:
+        # A chain's Monkhorst–Pack mesh: from half a step off Γ to half a step before the zone's face.
+        ends = 2 * kpoints[0] - steps[0], 2 * kpoints[-1] + steps[0]
+        return not all(np.allclose(end, np.round(end), atol=1e-5) for end in ends)
+    return not np.allclose(np.cross(steps, steps[0]), 0, atol=1e-6)

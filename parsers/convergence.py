@@ -11,6 +11,8 @@ from kalloy.parsers.model import IonicStep, Vasprun
 
 _RELAXATIONS = (1, 2, 3)
 """IBRION of relaxations (quasi-Newton, conjugate gradients, damped dynamics); others are none."""
+_RESPONSE = (7, 8)
+"""IBRION of force constants by linear response."""
 _PRINTED = 1e-6
 """eV/Å and eV; what rounding to the printed decimals can hide."""
 _NO_FORCE = 1e-3
@@ -81,6 +83,9 @@ def judge(run: Vasprun) -> Convergence:
     step = run.last_complete_step
     nelm, nsw = _lower(run, "NELM"), integer(run, "NSW")
     warnings: list[str] = []
+    if run.earlier_runs:
+        before = f"{run.earlier_runs} earlier run{'s' * (run.earlier_runs > 1)}"
+        warnings.append(f"{run.files[0]} holds {before}: the last one is told of")
     electronic = _electronic(run, nelm, warnings)
     relaxation = _is_relaxation(run, nsw)
     force = max_force(run, step) if step else None
@@ -106,6 +111,9 @@ def judge(run: Vasprun) -> Convergence:
 
 
 def _electronic(run: Vasprun, nelm: int | None, warnings: list[str]) -> bool | None:
+    if (step := run.last_complete_step) is not None and step.learned:
+        warnings.append("the last ionic step is a machine-learned force field's: its energy and forces are not DFT's")
+        return None
     counted = [(i, ground_state_steps(run, step)) for i, step in enumerate(run.steps, 1)]
     counted = [(i, n) for i, n in counted if n]
     if not counted or nelm is None:
@@ -125,8 +133,10 @@ def _electronic(run: Vasprun, nelm: int | None, warnings: list[str]) -> bool | N
 
 
 def ground_state_steps(run: Vasprun, step: IonicStep) -> int:
-    """Electronic steps of the ground state; linear response (LEPSILON) adds more of its own after them."""
+    """Electronic steps of the ground state; linear response (LEPSILON, IBRION = 7 and 8) adds more of its own after
+    them."""
     response = run.parameters.get("LEPSILON") is True or run.incar.get("LEPSILON") is True
+    response = response or integer(run, "IBRION") in _RESPONSE
     if response and len(step.detailed) > 1 and step.detailed[1] + 1 < step.electronic_steps:
         return step.detailed[1] + 1
     return step.electronic_steps
@@ -164,7 +174,7 @@ def _ionic(
         return None
     limit = nsw is not None and steps >= nsw
     met = _meets(ediffg, force, change, 1.0 if limit else _ESTIMATE)
-    if met:
+    if met or run.reached_accuracy:
         return True
     what = f"the largest force is {force:.4f} eV/Å" if ediffg < 0 and force is not None else "EDIFFG is not met"
     if limit:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice, takewhile
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,9 @@ def read_doscar(path: str | Path, species: tuple[str, ...] = ()) -> Dos:
     lines = Lines(Path(path))
     try:
         lines.skip(5)
-        points, efermi = _head(lines.next())
+        head = lines.next()
+        points, efermi = _head(head)
+        points = points or _rows_below(Path(path), head)
         total = _block(lines, points)
         if total.shape[1] not in (3, 5):
             raise MalformedError(f"{total.shape[1]} columns in the total density")
@@ -63,12 +66,26 @@ def read_doscar(path: str | Path, species: tuple[str, ...] = ()) -> Dos:
     )
 
 
-def _head(line: bytes) -> tuple[int, float | None]:
-    """Points and Fermi energy of ``emax emin points efermi 1.0``."""
-    numbers = row_numbers(line)
-    if len(numbers) < 4 or not 1 < numbers[2] < MOST_ROWS:
+def _head(line: bytes) -> tuple[int | None, float | None]:
+    """Points and Fermi energy of ``emax emin points efermi 1.0``; None for points that did not fit their field.
+
+    VASP writes it as 2F16.8, I5, 2F16.8: from 10,000 points on nothing stands before them.
+    """
+    words = line.split()
+    if len(words) != 5 or not words[2].isdigit():
+        words = [line[a:b].strip() for a, b in ((0, 16), (16, 32), (32, 37), (37, 53))]
+    numbers = row_numbers(b" ".join(words))
+    if len(numbers) < 4 or not ((words[2].isdigit() and 1 < numbers[2] < MOST_ROWS) or words[2] == b"*****"):
         raise MalformedError("no number of energies")
-    return int(numbers[2]), numbers[3] if np.isfinite(numbers[3]) else None
+    points = int(words[2]) if words[2].isdigit() else None
+    return points, numbers[3] if np.isfinite(numbers[3]) else None
+
+
+def _rows_below(path: Path, head: bytes) -> int:
+    """Rows of the first block: up to the same head of the next one, or to the file's end."""
+    lines = Lines(path)
+    lines.skip(6)
+    return sum(1 for _ in takewhile(lambda line: line != head, islice(lines, MOST_ROWS)))
 
 
 def _block(lines: Lines, points: int) -> Floats:
@@ -92,23 +109,33 @@ def _projections(lines: Lines, points: int, spins: int) -> tuple[Floats | None, 
         blocks = []
     if not blocks or len({b.shape for b in blocks}) != 1:
         return None, (), spins
-    columns = blocks[0].shape[1]
-    components, orbitals = _orbitals(columns, spins)
+    every = np.array(blocks)
+    components, orbitals = _orbitals(every, spins)
     if not orbitals:
         return None, (), spins
-    table = np.array(blocks).reshape(len(blocks), points, len(orbitals), components)
+    table = every.reshape(len(blocks), points, len(orbitals), components)
     return np.ascontiguousarray(table.transpose(0, 3, 2, 1)), orbitals, components
 
 
-def _orbitals(columns: int, spins: int) -> tuple[int, tuple[str, ...]]:
-    """Numbers an orbital and orbital names, from the number of columns."""
-    for components in (2,) if spins == 2 else (1, 4):
+def _orbitals(blocks: Floats, spins: int) -> tuple[int, tuple[str, ...]]:
+    """Numbers an orbital and orbital names, from the number of columns of blocks of shape (ion, n, column)."""
+    columns = blocks.shape[2]
+    candidates: tuple[int, ...] = (2,) if spins == 2 else (1, 4)
+    if spins == 1 and columns == 16 and _holds_moments(blocks):  # s, p, d, f with their moments, not sixteen orbitals
+        candidates = (4,)
+    for components in candidates:
         count, rest = divmod(columns, components)
         if rest == 0 and count in (3, 4):
             return components, _BY_SHELL[:count]
         if rest == 0 and count in (9, 16):
             return components, _BY_ORBITAL[:count]
     return spins, ()
+
+
+def _holds_moments(blocks: Floats) -> bool:
+    """Whether each fourth column is a density and the three after it a moment, which nowhere exceeds it."""
+    density, moment = blocks[..., 0::4], np.stack([blocks[..., n::4] for n in (1, 2, 3)])
+    return bool((np.linalg.norm(moment, axis=0) <= density * 1.001 + 1e-3 * abs(blocks).max()).all())
 
 
 def _with_moments(total: Floats, projected: Floats | None) -> Floats:

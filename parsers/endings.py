@@ -74,14 +74,23 @@ CAUSES: tuple[tuple[str, str, str], ...] = (
     (r"EDWAV: internal error", "engine", "VASP: EDWAV, the gradient of the orbitals"),
     (r"BRIONS problems: POTIM", "engine", "VASP: BRIONS, the step of the ions"),
     (r"SBESSELITER|RSPHER|REAL_OPT(?:LAY)?: internal", "engine", "VASP: projectors in real space"),
-    (r"POSMAP|RHOSYG|SGRCON|PRICELV?|group operation missing|Inconsistent Bravais", "engine", "VASP: symmetry"),
+    (  # every sound OUTCAR says "Subroutine PRICEL returns:", and its profile names posmap
+        r"(?-i:POSMAP|RHOSYG)|internal error in subroutine (?:SGRCON|PRICEL)|PRICELV:|PRICEL \(probably"
+        r"|group operation missing|Inconsistent Bravais",
+        "engine",
+        "VASP: symmetry",
+    ),
     (
         r"rotation matrix was not found|Found some non-integer element in rotation matrix|unable to match k-point"
         r"|Fatal error detecting k-mesh|HNFORM|not all point group operations|belong to different class of lattices",
         "engine",
         "VASP: symmetry of the k-mesh",
     ),
-    (r"Tetrahedron method fails|BZINTS|TETIRR|DENTET", "engine", "VASP: tetrahedra, too few k-points"),
+    (  # beside "TETIRR: Found 115 inequivalent tetrahedra" and "BZINTS: Fermi energy: ...", which are no errors
+        r"Tetrahedron method fails|BZINTS(?!: Fermi)|TETIRR needs|DENTET",
+        "engine",
+        "VASP: tetrahedra, too few k-points",
+    ),
     (r"TOO FEW BANDS|number of bands is not sufficient", "engine", "VASP: NBANDS is too low"),
     (r"triple product of the basis vectors", "engine", "VASP: a left-handed cell"),
     (r"Error reading item|Error code was IERR", "engine", "VASP: an INCAR tag it cannot read"),

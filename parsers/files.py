@@ -13,7 +13,7 @@ from kalloy.parsers.model import Vasprun
 from kalloy.parsers.opening import SUFFIXES
 from kalloy.parsers.oszicar import read_oszicar
 from kalloy.parsers.outcar import read_outcar
-from kalloy.parsers.poscar import read_poscar
+from kalloy.parsers.poscar import read_poscar, read_with_flags
 from kalloy.parsers.vaspout import read_vaspout
 from kalloy.parsers.vasprun import read_vasprun
 
@@ -49,7 +49,7 @@ def read_folder(folder: Path) -> Vasprun:
         run = Vasprun(defects=tuple(reasons))
     elif reasons:
         run = replace(run, defects=(*reasons, *run.defects))
-    run = _complement(run, folder)
+    run = _with_flags(_complement(run, folder), folder)
     if not run.files:
         what = "; ".join(reasons) or "it holds no output of VASP (vasprun.xml, OUTCAR, …)"
         raise ParseError(f"cannot be read: {what}", where=str(folder))
@@ -158,4 +158,22 @@ def _with_structure(run: Vasprun, folder: Path) -> Vasprun:
         except ParseError:
             continue
         return replace(run, **{field: crystal}, files=(*run.files, file.name))  # type: ignore[arg-type]
+    return run
+
+
+def _with_flags(run: Vasprun, folder: Path) -> Vasprun:
+    """Which coordinates may move, where the main file does not tell: only vasprun.xml does."""
+    if run.mobile is not None or not run.files or run.files[0].startswith("vasprun"):
+        return run
+    for name in ("POSCAR", "CONTCAR"):
+        file = find_file(folder, name)
+        if file is None:
+            continue
+        try:
+            crystal, mobile = read_with_flags(file)
+        except ParseError:
+            continue
+        if mobile is not None and (run.atoms is None or crystal.species == run.atoms.species):
+            files = run.files if file.name in run.files else (*run.files, file.name)
+            return replace(run, mobile=mobile, files=files)
     return run

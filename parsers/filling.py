@@ -32,7 +32,9 @@ class Filling:
 def count_filling(sets: Sequence[Bands], nelect: float | None) -> Filling:
     """Fill the bands of one calculation.
 
-    With one channel the number of electrons decides; with two, weights times occupations, channel by channel.
+    With one channel the number of electrons decides; with two, weights times occupations, channel by channel. Smearing
+    wider than a small gap carries electrons from one channel to the other: where whole numbers of bands that hold all
+    electrons leave a gap between filled and empty states, they are the ground state's.
     Where occupations are unknown the lowest states of both channels are filled.
 
     Parameters
@@ -57,7 +59,27 @@ def count_filling(sets: Sequence[Bands], nelect: float | None) -> Filling:
     else:
         filled = tuple(n / bands.electrons_per_band for n in counted)
     whole = all(abs(n - round(n)) <= WHOLE_COUNTED for n in filled)
+    if not whole and nelect is not None and (ground := _whole_numbers(sets, filled, nelect)) is not None:
+        return Filling(ground, True, warnings)
     return Filling(filled, whole, warnings)
+
+
+def _whole_numbers(sets: Sequence[Bands], filled: tuple[float, ...], nelect: float) -> tuple[float, ...] | None:
+    """Whole numbers of bands beside the counted ones that hold all electrons and leave a gap between filled and
+    empty states of both channels at all k-points; None where there are none."""
+    total = nelect / sets[0].electrons_per_band
+    if total < 1 or abs(total - round(total)) > WHOLE_NELECT:
+        return None
+    for first in sorted({int(np.floor(filled[0])), int(np.ceil(filled[0]))}, key=lambda n: abs(n - filled[0])):
+        counts = first, round(total) - first
+        if min(counts) < 0 or max(counts) >= min(b.eigenvalues.shape[2] for b in sets):
+            continue
+        energies = [b.sorted() for b in sets]
+        below = max(float(e[s, :, n - 1].max()) for e in energies for s, n in enumerate(counts) if n)
+        above = min(float(e[s, :, n].min()) for e in energies for s, n in enumerate(counts))
+        if below < above:
+            return tuple(float(n) for n in counts)
+    return None
 
 
 def _one_channel(

@@ -69,6 +69,8 @@ class KPoints:
     """Shape (3, 3): generating vectors of the mesh, fractional, rows; where the file gives them and a shift."""
     shift: tuple[float, ...] = ()
     """Of the mesh off Γ, in multiples of the generating vectors; with ``generators``."""
+    user_shift: tuple[float, ...] = ()
+    """Of the mesh by divisions, beyond what its generation brings with it, as KPOINTS states it."""
     corners: Floats | None = None
     """Shape (2 × segments, 3) in line mode: where each segment starts and ends, where the file says."""
 
@@ -133,6 +135,8 @@ class IonicStep:
     """Electronic steps, from 0, whose energy is reported in full: the first, and the last of the ground state."""
     closed: bool = False
     """Whether the step stands whole in the file."""
+    learned: bool = False
+    """Whether energy and forces are those of a machine-learned force field (ML_LMLFF)."""
 
     @property
     def complete(self) -> bool:
@@ -180,6 +184,10 @@ class Vasprun:
     """Names of the files that this was read from, the first being the main one."""
     closed: bool = False
     """Whether the file ends with its closing tag (OUTCAR: its timing report)."""
+    reached_accuracy: bool = False
+    """Whether the program itself says that the relaxation met its criterion; only OUTCAR holds that."""
+    earlier_runs: int = 0
+    """Runs that stand before this one in the same file."""
     defects: tuple[str, ...] = ()
     """Where the file breaks off or contradicts its format, in words."""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,16 +22,20 @@ _INTEGERS = {"NELM", "NSW", "IBRION", "ISIF", "ISPIN", "ICHARG", "NBANDS", "NKPT
 _LOGICALS = {"LNONCOLLINEAR", "LSORBIT", "LEPSILON", "LOPTICS", "LHFCALC"}
 _REALS = {"NELECT", "EDIFF", "EDIFFG", "ENCUT", "SIGMA", "NUPDOWN"}
 _VERSION = re.compile(rb"^\s*([A-Za-z]+)[.\s]\s*(\d\S*)")
+_LATTICE_NUMBER = re.compile(rb"-?\d+\.\d{9}")
+"""Columns of 13 with nine decimals each: from 100 Å on nothing stands between two of them."""
 _ITERATION = re.compile(rb"Iteration\s*(\d+|\*+)\s*\(\s*(\d+|\*+)\s*\)")
 _KPOINT = re.compile(rb"^\s*k-point\s*(?:\d+|\*+)\s*:(.*)")
 _NUMBER = re.compile(rb"=\s*([-+.\dEe*]+)")
 _OF_THE_BLOCK = (b"k-point", b"band", b"spin component", b"Fermi energy", b"add alpha+bet", b"*")
 """How lines within a list of eigenvalues start, other than by a digit."""
+_PROGRAMS = (b" vasp.", b" gpaw ")
+"""How the first line of a run starts."""
 _KEY = 6  # characters of a line, blanks before them left out, that say what it starts
 
 
 def read_outcar(path: str | Path) -> Vasprun:
-    """Read one OUTCAR, plain or compressed.
+    """Read one OUTCAR, plain or compressed; of several runs in one file the last.
 
     Returns
     -------
@@ -42,15 +47,67 @@ def read_outcar(path: str | Path) -> Vasprun:
     ParseError
         If it cannot be opened or is no OUTCAR.
     """
-    return _Reader(Lines(Path(path))).read()
+    file = Lines(Path(path))
+    try:
+        first = file.next()
+    except CutOffError:
+        raise ParseError("is empty", where=str(path)) from None
+    match = _VERSION.match(first)
+    if match is None:
+        raise ParseError("is no OUTCAR: its first line names no program", where=str(path))
+    earlier = 0
+    while True:
+        lines = _OneRun(file)
+        run = _Reader(lines, Header(match[1].decode().lower(), match[2].decode("latin-1"))).read()
+        if lines.following is None or (match := _VERSION.match(lines.following)) is None:
+            return replace(run, earlier_runs=earlier)
+        earlier += 1
+
+
+class _OneRun:
+    """The lines of one run; ``following`` is the next one's first, where the file holds several, one appended to
+    the other."""
+
+    def __init__(self, file: Lines) -> None:
+        self.path = file.path
+        self.following: bytes | None = None
+        self._file = file
+        self._lines = self._read()
+
+    def _read(self) -> Iterator[bytes]:
+        for line in self._file:
+            if line.startswith(_PROGRAMS):
+                self.following = line
+                return
+            yield line
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self._lines
+
+    def next(self) -> bytes:
+        """The next line; raises `CutOffError` where the run has ended."""
+        try:
+            return next(self._lines)
+        except StopIteration:
+            raise CutOffError from None
+
+    @property
+    def number(self) -> int:
+        """Of the line, in the file."""
+        return self._file.number
+
+    @property
+    def stream_error(self) -> str | None:
+        """Why the file's stream broke, if it did."""
+        return self._file.stream_error
 
 
 class _Reader:
-    """One pass over one file; the last line it understood decides what the next lines are."""
+    """One pass over one run; the last line it understood decides what the next lines are."""
 
-    def __init__(self, lines: Lines) -> None:
+    def __init__(self, lines: _OneRun, header: Header) -> None:
         self._lines = lines
-        self._header = Header()
+        self._header = header
         self._settings: dict[str, Value] = {}
         self._titles: list[str] = []
         self._symbols: list[str] = []
@@ -67,7 +124,8 @@ class _Reader:
         self._forces: Floats | None = None
         self._stress: Floats | None = None
         self._free: float | None = None
-        self._closed = False
+        self._learned = False
+        self._closed = self._reached_accuracy = False
         self._defects: list[str] = []
         self._starts: dict[bytes, Callable[[bytes], None]] = {
             b"TITEL ": self._title,
@@ -83,27 +141,19 @@ class _Reader:
             b"POSITI": self._positions_and_forces,
             b"free  ": self._free_energy,
             b"energy": self._energies,
+            b"ML ene": self._energies,
+            b"reache": self._accuracy,
             b"Genera": self._end,
         }
 
     def read(self) -> Vasprun:
-        """The whole file, as far as it goes."""
-        self._first_line()
+        """The whole run, as far as it goes."""
         try:
             for line in self._lines:
                 self._understand(line)
         except CutOffError:
             self._defects.append(f"OUTCAR line {self._lines.number}: the file ends in the middle of a block")
         return self._assemble()
-
-    def _first_line(self) -> None:
-        try:
-            match = _VERSION.match(self._lines.next())
-        except CutOffError:
-            raise ParseError("is empty", where=str(self._lines.path)) from None
-        if match is None:
-            raise ParseError("is no OUTCAR: its first line names no program", where=str(self._lines.path))
-        self._header = Header(match[1].decode().lower(), match[2].decode("latin-1"))
 
     def _understand(self, line: bytes) -> None:
         start = self._starts.get(line.lstrip()[:_KEY])
@@ -169,7 +219,12 @@ class _Reader:
 
     def _lattice_vectors(self, line: bytes) -> None:
         if line.lstrip().startswith(b"direct lattice vectors"):
-            self._lattice = self._rows(3, 3)
+            lines = [self._lines.next() for _ in range(3)]
+            columns = [_LATTICE_NUMBER.findall(line) for line in lines]
+            rows = [c if len(c) == 6 else row_numbers(line) for c, line in zip(columns, lines, strict=True)]
+            if any(len(row) < 3 for row in rows):
+                raise MalformedError("fewer than 3 numbers in a row")
+            self._lattice = np.array([[float(number) for number in row[:3]] for row in rows])
 
     def _initial_positions(self, line: bytes) -> None:
         if b"fractional" in line and self._initial is None and self._lattice is not None and self._species:
@@ -232,12 +287,14 @@ class _Reader:
         self._forces = rows[:, 3:]
 
     def _free_energy(self, line: bytes) -> None:
-        if line.lstrip().startswith(b"free  energy   TOTEN"):
+        said = line.lstrip()
+        if said.startswith((b"free  energy   TOTEN", b"free  energy ML TOTEN")):
             self._free = float(_NUMBER.findall(line)[0])
+            self._learned = said.startswith(b"free  energy ML")
 
     def _energies(self, line: bytes) -> None:
         """The last line of an ionic step's report; the electronic ones are spelt with one blank less."""
-        if not line.lstrip().startswith(b"energy  without entropy") or self._free is None:
+        if self._free is None or not line.lstrip().removeprefix(b"ML ").startswith(b"energy  without entropy"):
             return
         without, zero = (float(number) for number in _NUMBER.findall(line)[:2])
         if np.isfinite([self._free, without, zero]).all():
@@ -251,10 +308,15 @@ class _Reader:
                     self._stress,
                     self._electronic,
                     closed=True,
+                    learned=self._learned,
                 )
             )
         self._electronic, self._free = 0, None
         self._crystal = self._forces = self._stress = None
+
+    def _accuracy(self, line: bytes) -> None:
+        said = line.lstrip().startswith(b"reached required accuracy - stopping structural")
+        self._reached_accuracy = self._reached_accuracy or said
 
     def _end(self, line: bytes) -> None:
         self._closed = self._closed or line.lstrip().startswith(b"General timing and accounting")
@@ -282,6 +344,7 @@ class _Reader:
             kpoints=self._kpoints,
             bands=bands,
             closed=self._closed,
+            reached_accuracy=self._reached_accuracy,
             defects=tuple(self._defects),
             files=(self._lines.path.name,),
         )

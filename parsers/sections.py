@@ -153,6 +153,7 @@ def kpoints(section: bytes) -> KPoints:
         corners=read_rows(b"".join(b"<v>" + c + b"</v>" for c in corners)) if len(corners) > 1 else None,
         generators=_generators(said),
         shift=_three(said.get("shift")),
+        user_shift=_three(said.get("usershift")),
     )
 
 

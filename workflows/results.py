@@ -87,7 +87,7 @@ class CampaignResult:
 
 
 COMPARED = (
-    *("ENMAX", "EDIFF", "EDIFFG", "PREC", "GGA", "METAGGA", "LHFCALC", "AEXX", "HFSCREEN", "LDAU", "IVDW"),
+    *("ENMAX", "EDIFF", "EDIFFG", "PREC", "GGA", "METAGGA", "LHFCALC", "AEXX", "HFSCREEN", "LDAU", "IVDW", "LUSE_VDW"),
     *("LASPH", "LREAL"),
     *("LSORBIT", "ISPIN", "ISYM", "ISMEAR", "SIGMA", "NELECT"),
 )
@@ -176,6 +176,7 @@ def effective_settings(result: Any) -> dict[str, Any]:
         "version": vasprun.header.version,
         **{SETTING_NAMES.get(name, name): parameters.get(name) for name in COMPARED},
         "GGA": _functional(parameters.get("GGA"), atoms),
+        "Hubbard U": _hubbard(parameters, atoms),
         "k-mesh": _mesh(kpoints),
         "datasets": dict(zip(atoms.elements, atoms.titles, strict=True)) if atoms else {},
         "atoms": len(atoms.species) if atoms else None,
@@ -189,11 +190,25 @@ def _functional(tag: Any, atoms: Any) -> Any:
     return tag
 
 
+def _hubbard(parameters: Any, atoms: Any) -> dict[str, str]:
+    """U and J of each element that has them, in words; the file lists them by data set, in the order of its species."""
+    if parameters.get("LDAU") is not True or atoms is None:
+        return {}
+    lists = [parameters.get(name) for name in ("LDAUL", "LDAUU", "LDAUJ")]
+    kind, found = parameters.get("LDAUTYPE"), {}
+    for at, element in enumerate(atoms.elements):
+        shell, u, j = (said[at] if isinstance(said, tuple) and at < len(said) else None for said in lists)
+        if shell != -1:
+            found[element] = f"LDAUTYPE {kind}, l = {shell}, U = {u}, J = {j} eV"
+    return found
+
+
 def _mesh(kpoints: Any) -> str | None:
     if kpoints is None:
         return None
     if len(kpoints.divisions) == 3:
-        return f"{kpoints.generation} {'x'.join(map(str, kpoints.divisions))}"
+        moved = f" shifted by {' '.join(f'{x:g}' for x in kpoints.user_shift)}" if any(kpoints.user_shift) else ""
+        return f"{kpoints.generation} {'x'.join(map(str, kpoints.divisions))}{moved}"
     if kpoints.generators is not None and abs(np.linalg.det(kpoints.generators)) > 0:
         return _generated(kpoints)
     return f"{len(kpoints.weights)} points"

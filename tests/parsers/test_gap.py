@@ -238,3 +238,61 @@ def test_a_path_is_known_by_its_straight_runs() -> None:
     assert [(s.start, s.stop) for s in straight_segments(path)] == [(0, 10), (10, 20), (20, 30)]
     mesh = np.array([[i, j, k] for i in range(4) for j in range(4) for k in range(4)]) / 4
     assert not is_path(mesh, np.full(len(mesh), 1 / len(mesh)))
+
+
+@pytest.mark.parametrize("points", [5, 6, 10])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_the_mesh_of_a_chain_is_no_path(axis: int, points: int) -> None:
+    """A Monkhorst–Pack mesh along one vector, halved by time reversal, is straight and of even weights as well."""
+    even = np.full(points, 1 / points)
+    mesh, line = np.zeros((points, 3)), np.zeros((points, 3))
+    mesh[:, axis] = (2 * np.arange(points) + 1) / (4 * points)
+    line[:, axis] = np.linspace(0, 0.5, points)
+    assert not is_path(mesh, even)
+    assert is_path(line, even)
+    assert is_path(line[::-1], even)
+
+
+@few
+@given(insulators(), st.floats(0.01, 3.0))
+def test_wide_smearing_takes_no_gap_away(case: tuple[Bands, list[int], np.ndarray, np.ndarray], sigma: float) -> None:
+    """Gaussian smearing at one common level carries electrons between the spin channels; the ground state has none."""
+    from scipy.optimize import brentq
+    from scipy.special import erfc
+
+    bands, filled, below, above = case
+    weights = bands.weights[None, :, None]
+
+    def occupations(level: float) -> np.ndarray:
+        return np.asarray(erfc((bands.eigenvalues - level) / sigma) / 2)
+
+    level = brentq(lambda mu: float((occupations(mu) * weights).sum()) - sum(filled), -50, 60)
+    smeared = Bands(
+        bands.kpoints,
+        bands.weights,
+        bands.eigenvalues,
+        occupations(level),
+        electrons_per_band=bands.electrons_per_band,
+    )
+    gap = find_gap(smeared, sum(filled) * bands.electrons_per_band)
+    counted = (occupations(level) * weights).sum(axis=(1, 2))
+    if (abs(counted - filled) < 0.5).all():  # else the smearing hides which channel holds them
+        assert gap.metal is False
+        assert gap.gap == pytest.approx(above.min() - below.max())
+
+
+def test_a_partly_filled_channel_stays_a_metal() -> None:
+    """A half-metal and a ferromagnet: no whole numbers of bands leave a gap."""
+    k = np.linspace(0, 0.5, 6)
+    up = np.stack([-3 + k, -0.2 + k, 0.1 + k, 4 + k], axis=1)
+    down = np.stack([-2.5 + k, 1.5 + k, 2 + k, 5 + k], axis=1)
+    energies = np.stack([up, down])
+    made = Bands(
+        np.stack([k, 0 * k, 0 * k], axis=1),
+        np.full(6, 1 / 6),
+        energies,
+        (energies < 0.2).astype(float),
+        electrons_per_band=1,
+    )
+    gap = find_gap(made, 4.0)
+    assert (gap.metal, gap.gap) == (True, 0.0)

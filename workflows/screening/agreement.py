@@ -24,6 +24,8 @@ from kalloy.workflows.screening.columns import StageColumns, assemble, row_of
 Differing: TypeAlias = "dict[str, dict[str, list[str]]]"
 """Setting → value in words → members that have it."""
 
+BY_ELEMENT = {"datasets": "dataset of ", "Hubbard U": "Hubbard U of "}
+"""Settings that each element has its own of, and how one element's is called."""
 OF_THE_COMPOSITION = frozenset({"NELECT", "atoms"})
 """What differs by nature between structures of different composition."""
 OF_THE_PHASE = OF_THE_COMPOSITION | {"k-mesh", "ISMEAR", "SIGMA (eV)", "ISYM", "EDIFFG"}
@@ -70,8 +72,8 @@ class Agreement:
 def compare(columns: StageColumns, rows: Iterable[int], ignoring: Set[str], allowed: Iterable[str] = ()) -> Agreement:
     """Hold the effective settings of some rows against each other.
 
-    Datasets are compared element by element, for not every member holds every element. A setting that one engine's
-    file does not say is a value too.
+    Datasets and U are compared element by element, for not every member holds every element. A setting that one
+    engine's file does not say is a value too.
 
     Parameters
     ----------
@@ -82,12 +84,12 @@ def compare(columns: StageColumns, rows: Iterable[int], ignoring: Set[str], allo
     chosen = np.asarray(rows if isinstance(rows, np.ndarray) else list(rows), np.int64)
     kinds = columns.settings[chosen]
     present = np.unique(kinds).tolist()
-    names = dict.fromkeys(n for i in present for n in columns.distinct[i] if n != "datasets")
+    names = dict.fromkeys(n for i in present for n in columns.distinct[i] if n not in BY_ELEMENT)
     found: dict[str, dict[str, list[int]]] = {}
     for i in present:
         settings = columns.distinct[i]
         values = {name: _text(settings.get(name)) for name in names if name not in ignoring}
-        values |= {f"dataset of {e}": title for e, title in settings.get("datasets", {}).items()}
+        values |= {f"{its}{e}": _text(v) for n, its in BY_ELEMENT.items() for e, v in settings.get(n, {}).items()}
         for setting, value in values.items():
             found.setdefault(setting, {}).setdefault(value, []).append(i)
     members = columns.members
@@ -114,7 +116,7 @@ def require_agreement(results: Sequence[CampaignResult], *, ignoring: Set[str] =
 
 def known_settings() -> list[str]:
     """The names that `--allow` takes."""
-    return ["program", "version", *(SETTING_NAMES.get(n, n) for n in COMPARED), "k-mesh", "datasets", "atoms"]
+    return ["program", "version", *(SETTING_NAMES.get(n, n) for n in COMPARED), "k-mesh", *BY_ELEMENT, "atoms"]
 
 
 def parse_allowed(names: Iterable[str]) -> frozenset[str]:
@@ -148,7 +150,7 @@ def mesh_spacing(settings: Mapping[str, Any], lattice: ArrayLike) -> float | Non
     """
     mesh = str(settings.get("k-mesh"))
     volume = float(abs(np.linalg.det(np.asarray(lattice, np.float64))))
-    if divisions := re.search(r"(\d+)x(\d+)x(\d+)$", mesh):
+    if divisions := re.search(r"(\d+)x(\d+)x(\d+)(?= shifted|$)", mesh):
         points = prod(int(n) for n in divisions.groups())
     elif generated := re.match(r"generated (\d+) points", mesh):
         points = int(generated[1])
@@ -177,14 +179,14 @@ def coarser_meshes(columns: StageColumns, host: int, others: Iterable[int]) -> D
 
 
 def _is_allowed(setting: str, allowed: Iterable[str]) -> bool:
-    names = set(allowed)
-    return plain_name(setting) in names or ("datasets" in names and setting.startswith("dataset of "))
+    return plain_name(setting) in set(allowed)
 
 
 def plain_name(name: str) -> str:
-    """``ENCUT (eV)`` without its unit, a dataset as ``datasets``."""
+    """``ENCUT (eV)`` without its unit, a dataset as ``datasets``, an element's U as ``Hubbard U``."""
     bare = name.split(" (")[0].strip()
-    return "k-mesh" if bare.startswith("k-mesh") else "datasets" if bare.startswith("dataset") else bare
+    kept = (setting for setting, its in BY_ELEMENT.items() if bare.startswith(its))
+    return "k-mesh" if bare.startswith("k-mesh") else next(kept, bare)
 
 
 def _text(value: Any) -> str:
