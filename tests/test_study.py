@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import json
+from itertools import pairwise
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -48,3 +50,18 @@ def test_the_spectra_of_the_66_atoms_are_those_of_the_results() -> None:
         margin = "" if row["character"] == "direct" else f" by {row['indirect_margin_meV']:.0f} meV"
         assert f"| {row['gap_eV']:.3f} eV, {row['character']}{margin} |" in text
     assert f"| {winner['gap_shift_eV']:+.3f} eV |" in text
+
+
+def test_the_optical_spectra_are_those_of_the_results() -> None:
+    text = " ".join((REPOSITORY / "docs/study.md").read_text().split())
+    with (REPOSITORY / "examples/cs4pbbr6-winner/absorption.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    maxima, static = {}, {}
+    for member in ("host", "K03/c41"):
+        curve = [r for r in rows if r["member"] == member]
+        rise = [float(b["epsilon2"]) - float(a["epsilon2"]) for a, b in pairwise(curve)]
+        tops = (float(r["energy_eV"]) for r, up, down in zip(curve[1:], rise, rise[1:], strict=False) if up > 0 >= down)
+        maxima[member], static[member] = (next(tops), next(tops)), float(curve[0]["epsilon1"])
+    host, alloy = maxima["host"], maxima["K03/c41"]
+    assert f"from {host[0]:.2f} and {host[1]:.2f} eV to {alloy[0]:.2f} and {alloy[1]:.2f}" in text
+    assert f"({static['host']:.2f} and {static['K03/c41']:.2f})" in text

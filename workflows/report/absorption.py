@@ -31,9 +31,11 @@ def draw_absorption(shown: Sequence[Spectra], folder: Path) -> Drawn | None:
         upper, lower = figure.subplots(2, 1, sharex=True)
         highest = min(HIGHEST, max(float(o.energies[-1]) for _, o in members))
         for (spectra, optics), colour in zip(members, COLOURS, strict=False):
-            upper.plot(optics.energies, optics.epsilon.imag, color=colour, label=f"{spectra.member} ε$_2$")
-            upper.plot(optics.energies, optics.epsilon.real, color=colour, linestyle="--", linewidth=0.8)
-            lower.plot(optics.energies, optics.absorption / 1e5, color=colour, label=spectra.member)
+            seen = optics.energies <= highest  # what is not must not set the height of the axes
+            energies, epsilon = optics.energies[seen], optics.epsilon[seen]
+            upper.plot(energies, epsilon.imag, color=colour, label=f"{spectra.member} ε$_2$")
+            upper.plot(energies, epsilon.real, color=colour, linestyle="--", linewidth=0.8)
+            lower.plot(energies, optics.absorption[seen] / 1e5, color=colour, label=spectra.member)
             if optics.edge is not None:
                 lower.axvline(optics.edge, color=colour, linewidth=0.8, linestyle=":")
         upper.set(ylabel="dielectric function", title="ε$_2$ (full) and ε$_1$ (dashed), mean of the three directions")
