@@ -297,6 +297,15 @@ class ConfigurationSpace:
                 taken[sublattice] += count
             if all(number <= len(own.sites) for number, own in zip(taken, self.sublattices, strict=True)):
                 contents.append(Content(self._label(counts, sizes), counts, sizes, self._total(counts)))
+        atoms = len(self.host.crystal)
+        for content in contents:
+            gone = sum(n for s, n in zip(self.substitutions, content.counts, strict=False) if s.with_ == VACANCY)
+            if gone == atoms:
+                raise SubstitutionError(
+                    f"{content.label} leaves no atom",
+                    where=", ".join(str(s) for s in self.substitutions),
+                    mend="give fewer vacancies",
+                )
         if not contents:
             raise SubstitutionError(
                 "the substitutions together take more sites than there are",

@@ -88,7 +88,8 @@ def load_host(text: str, cell: str = "given", tolerance: float = TOLERANCE) -> H
         raise HostError(f"{tolerance:g} Å is no tolerance", mend="give one between 0 and 1 Å, such as 0.01")
     wanted = parse_cell(cell)
     name, source, reading = _found(text)
-    marked = in_order(recell(reading.crystal, wanted, tolerance))
+    crystal, turned = _right_handed(reading.crystal)
+    marked = in_order(recell(crystal, wanted, tolerance))
     symmetry = space_group(marked, tolerance)
     return Host(
         name=name,
@@ -99,8 +100,17 @@ def load_host(text: str, cell: str = "given", tolerance: float = TOLERANCE) -> H
         tolerance=tolerance,
         kinds=marked.species,
         mixtures=reading.mixtures,
-        warnings=(*reading.warnings, *_nearly_symmetric(marked, symmetry, tolerance)),
+        warnings=(*reading.warnings, *turned, *_nearly_symmetric(marked, symmetry, tolerance)),
     )
+
+
+def _right_handed(crystal: Crystal) -> tuple[Crystal, tuple[str, ...]]:
+    """The same crystal with right-handed lattice vectors, for VASP stops at a negative triple product."""
+    if np.linalg.det(crystal.lattice) > 0:
+        return crystal, ()
+    order = [1, 0, 2]
+    said = "the cell's vectors are left-handed, which VASP refuses: a and b are exchanged, and cells count from those"
+    return Crystal(crystal.lattice[order], crystal.species, crystal.positions[:, order]), (said,)
 
 
 def _found(text: str) -> tuple[str, str, Reading]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from kalloy.structures.host import Host, bundled_hosts, load_host
 from kalloy.structures.substitution import Substitution
 from kalloy.workflows.derivation import Recipe, derive
 from kalloy.workflows.execution.policy import load_policy
-from kalloy.workflows.files import read_record
+from kalloy.workflows.files import hash_of, read_record
 from kalloy.workflows.inputs.preset import LineSettings, Preset, load_preset
 from kalloy.workflows.inputs.stage import Program, Stage
 from kalloy.workflows.members import Kind, Member, Parent, in_poscar_order, own_parents
@@ -76,7 +77,15 @@ class Campaign:
     @cached_property
     def host(self) -> Host:
         """The crystal that everything is made from."""
-        return load_host(self._host_source, self.spec.host.cell)
+        return load_host(self._host_source, self.spec.host.cell, self.spec.host.tolerance)
+
+    @property
+    def host_version(self) -> str:
+        """Says whether host or cell were changed, without reading the structure: what was computed for another one is
+        not this campaign's."""
+        asked, source = self.spec.host, Path(self._host_source)
+        content = hash_of(source) if source.is_file() else ""
+        return sha256(f"{asked.structure} {asked.cell} {content}".encode()).hexdigest()[:12]
 
     @cached_property
     def space(self) -> ConfigurationSpace:

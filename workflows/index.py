@@ -143,7 +143,7 @@ class Index:
         if not ended:
             return None
         last = ended[-1]
-        source = f"{last.folder.name} {hash_of(last.folder / END)} kalloy {__version__}"
+        source = f"{last.folder.name} {hash_of(last.folder / END)} kalloy {__version__} {self.campaign.host_version}"
         if source == known:
             return None
         require_identity(last, member)

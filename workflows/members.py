@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
+from math import inf, isnan
 from typing import Any
 
 from kalloy.structures.configuration import Configuration
@@ -118,10 +120,19 @@ def own_parents(label: str, stage: Stage, asked: Collection[Stage]) -> tuple[Par
     return tuple(Parent(label, parent, takes) for parent, takes in stage.parents.items() if parent in asked)
 
 
-def in_poscar_order(crystal: Crystal) -> Crystal:
-    """Elements from the most electropositive on, so that every member of a set names them in one order."""
+def _electronegativity(element: str) -> float:
+    """Pauling's; infinite for elements that have none."""
     from pymatgen.core import Element
 
-    rank = {species: (Element(species).X, species) for species in set(crystal.species)}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pymatgen's, that there is none
+        found = float(Element(element).X)
+    return inf if isnan(found) else found
+
+
+def in_poscar_order(crystal: Crystal) -> Crystal:
+    """Elements from the most electropositive on, so that every member of a set names them in one order; those without
+    an electronegativity (He, Ne, Ar) last."""
+    rank = {species: (_electronegativity(species), species) for species in set(crystal.species)}
     order = sorted(range(len(crystal)), key=lambda i: rank[crystal.species[i]])
     return Crystal(crystal.lattice, tuple(crystal.species[i] for i in order), crystal.positions[order])

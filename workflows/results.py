@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -176,7 +177,7 @@ def effective_settings(result: Any) -> dict[str, Any]:
         "version": vasprun.header.version,
         **{SETTING_NAMES.get(name, name): parameters.get(name) for name in COMPARED},
         "GGA": _functional(parameters.get("GGA"), atoms),
-        "Hubbard U": _hubbard(parameters, atoms),
+        "Hubbard U": hubbard(parameters, atoms.elements if atoms else ()),
         "k-mesh": _mesh(kpoints),
         "datasets": dict(zip(atoms.elements, atoms.titles, strict=True)) if atoms else {},
         "atoms": len(atoms.species) if atoms else None,
@@ -190,16 +191,21 @@ def _functional(tag: Any, atoms: Any) -> Any:
     return tag
 
 
-def _hubbard(parameters: Any, atoms: Any) -> dict[str, str]:
-    """U and J of each element that has them, in words; the file lists them by data set, in the order of its species."""
-    if parameters.get("LDAU") is not True or atoms is None:
+def hubbard(parameters: Mapping[str, Any], elements: Sequence[str]) -> dict[str, str]:
+    """U and J of each element that has them, in words.
+
+    Parameters
+    ----------
+    parameters : by VASP's names; their lists are in the order of ``elements``.
+    """
+    if parameters.get("LDAU") is not True:
         return {}
     lists = [parameters.get(name) for name in ("LDAUL", "LDAUU", "LDAUJ")]
     kind, found = parameters.get("LDAUTYPE"), {}
-    for at, element in enumerate(atoms.elements):
-        shell, u, j = (said[at] if isinstance(said, tuple) and at < len(said) else None for said in lists)
+    for at, element in enumerate(elements):
+        shell, u, j = (said[at] if isinstance(said, list | tuple) and at < len(said) else 0 for said in lists)
         if shell != -1:
-            found[element] = f"LDAUTYPE {kind}, l = {shell}, U = {u}, J = {j} eV"
+            found[element] = f"LDAUTYPE {kind}, l = {shell}, U = {u:g}, J = {j:g} eV"
     return found
 
 

@@ -20,6 +20,7 @@ from pydantic import (
 
 from kalloy.errors import SpecError, nearest, why_unreadable
 from kalloy.parsers.elements import SYMBOLS
+from kalloy.workflows.inputs.incar import BY_ELEMENT, OwnTag
 from kalloy.workflows.inputs.preset import Functional, Tag, TagName
 from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.prescreen.table import PrescreenTable
@@ -36,6 +37,8 @@ class HostTable(Table):
     """A bundled name or a file, relative to kalloy.toml."""
     cell: str = "given"
     """``given``, ``primitive``, ``conventional``, ``2 1 1`` or nine integers: new vectors by the given ones."""
+    tolerance: float = Field(default=0.01, gt=0, lt=1)
+    """Å; how far an atom may be from where symmetry would have it. It decides which configurations are the same."""
 
 
 class SubstitutionTable(Table):
@@ -66,7 +69,7 @@ class CorrectionsTable(Table):
     """INCAR tags: a cure that changes them is kept."""
 
 
-OwnTags = dict[TagName, Tag | dict[TagName, Tag]]
+OwnTags = dict[TagName, Tag | dict[TagName, Tag | dict[TagName, Tag]]]
 
 
 class CalculationTable(Table):
@@ -80,7 +83,8 @@ class CalculationTable(Table):
     """The machine: a table ``[site.NAME]`` of this file or of ``~/.config/kalloy/sites.toml``; ``local`` needs none."""
     incar: OwnTags = Field(default_factory=dict)
     """The user's own tags: they always win, and are listed as such. Those in a table with a stage's name are that
-    stage's alone: ``[calculation.incar.relax]``."""
+    stage's alone: ``[calculation.incar.relax]``. MAGMOM, LDAUL, LDAUU and LDAUJ may be given by element,
+    ``LDAUU = { Mn = 4.0 }``: each member then gets its list, in the order of its POSCAR."""
     start: Literal["given", "prescreened"] = "given"
     """Where first stages start from: the host's structure, or the prescreened one with the cell scaled to the host."""
     allow_tags: list[TagName] = Field(default_factory=list)
@@ -110,17 +114,35 @@ class CalculationTable(Table):
     @field_validator("incar")
     @classmethod
     def _upper(cls, tags: OwnTags) -> OwnTags:
+        found: OwnTags = {}
         for name, value in tags.items():
-            if isinstance(value, dict) and name not in set(Stage):
+            if name.upper() in BY_ELEMENT or not isinstance(value, dict):
+                found[name.upper()] = _checked(name, value)
+            elif name in set(Stage):
+                found[name] = {own.upper(): _checked(own, tag) for own, tag in value.items()}
+            else:
                 raise ValueError(f"no stage '{name}': {nearest(name, [s.value for s in Stage])}")
-        named = {k if isinstance(v, dict) else k.upper(): v for k, v in tags.items()}
-        return {k: {n.upper(): t for n, t in v.items()} if isinstance(v, dict) else v for k, v in named.items()}
+        return found
 
-    def own_tags(self, stage: Stage) -> dict[str, Tag]:
+    def own_tags(self, stage: Stage) -> dict[str, OwnTag]:
         """The user's own tags of a stage: those for every stage, then its own."""
-        common = {name: value for name, value in self.incar.items() if not isinstance(value, dict)}
+        common = {name: value for name, value in self.incar.items() if name not in set(Stage)}
         mine = self.incar.get(stage.value, {})
-        return {**common, **(mine if isinstance(mine, dict) else {})}
+        return {**common, **mine}  # type: ignore[dict-item]
+
+
+def _checked(name: str, value: Any) -> Any:
+    """A tag's value: a table goes by element, and only where VASP's list goes by species or atom."""
+    if not isinstance(value, dict):
+        return value
+    if name.upper() not in BY_ELEMENT:
+        raise ValueError(f"the tag {name} does not go by element: {', '.join(BY_ELEMENT)} are")
+    for element, number in value.items():
+        if element not in SYMBOLS:
+            raise ValueError(f"no element '{element}' for {name}")
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            raise ValueError(f"the {name} of {element} is no number: {number}")
+    return value
 
 
 class On(Table):

@@ -82,7 +82,7 @@ WHOLE: dict[str, dict[Stage, dict[str, Tag]]] = {
 def test_whole_incars(stage: Stage, preset: str) -> None:
     """Every tag of every stage of every preset, as written and as pymatgen reads it, whose own check finds nothing."""
     expected = WHOLE[preset][stage]
-    text = compose(load_preset(preset), stage, {}, {}, "home", 66).text
+    text = compose(load_preset(preset), stage, {}, {}, "home", {"Cs": 24, "Pb": 6, "Br": 36}).text
     lines = [[word.strip() for word in line.split("=")] for line in text.splitlines()]
     assert dict(lines) == {"SYSTEM": "home", **{k: format_tag(v) for k, v in expected.items()}}
     read = Incar.from_str(text)
@@ -111,7 +111,7 @@ def test_every_bundled_preset_is_whole() -> None:
 
 
 def test_tags_of_the_user_win_over_the_machine_and_the_preset() -> None:
-    tags = compose(load_preset("paper"), Stage.RELAX, {"ncore": 4, "ENCUT": 300}, {"ENCUT": 520}, "x", 66)
+    tags = compose(load_preset("paper"), Stage.RELAX, {"ncore": 4, "ENCUT": 300}, {"ENCUT": 520}, "x", {"Br": 66})
     assert (tags.tags["ENCUT"], tags.tags["NCORE"]) == (520, 4)
     assert (tags.own, tags.machine) == (("ENCUT",), ("NCORE", "ENCUT"))
 

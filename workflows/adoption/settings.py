@@ -10,6 +10,7 @@ from kalloy.workflows.adoption.finding import Owner
 from kalloy.workflows.adoption.reading import Found
 from kalloy.workflows.attempt import Outcome, attempts
 from kalloy.workflows.campaign import Campaign
+from kalloy.workflows.inputs.checks.vasp_tags import read_tags
 from kalloy.workflows.inputs.composer import Composer, potcar_choice
 from kalloy.workflows.inputs.equivalence import mesh_name
 from kalloy.workflows.inputs.member_mesh import member_mesh
@@ -17,7 +18,8 @@ from kalloy.workflows.inputs.mesh import Mesh
 from kalloy.workflows.inputs.preset import LineSettings
 from kalloy.workflows.inputs.stage import Stage
 from kalloy.workflows.members import Member
-from kalloy.workflows.results import COMPARED, SETTING_NAMES, effective_settings, parse_attempt
+from kalloy.workflows.results import COMPARED, SETTING_NAMES, effective_settings, hubbard, parse_attempt
+from kalloy.workflows.screening.agreement import OF_EACH_ELEMENT
 from kalloy.workflows.steps import selected
 
 Differences = dict[str, tuple[str, str]]
@@ -29,7 +31,7 @@ _UNSTATED = {"LHFCALC": False, "LDAU": False, "LSORBIT": False, "ISPIN": 1, "IVD
 """VASP's defaults of what makes another functional, where a preset has no need to state them."""
 RESTARTS = "restarts"
 """What `--allow` calls a relaxation that ended in the basis of a cell far from its own."""
-_OF_THE_MEMBER = ("NELECT", "atoms", "k-mesh", "datasets")
+_OF_THE_MEMBER = ("NELECT", "atoms", "k-mesh", *OF_EACH_ELEMENT)
 
 
 def in_asked_mesh(campaign: Campaign, owner: Owner, stage: Stage, found: Found) -> Owner:
@@ -50,7 +52,7 @@ def differences(campaign: Campaign, owner: Owner, stage: Stage, found: Found) ->
     """
     settings = effective_settings(found.result)
     differing = _engine(campaign, settings) | _tags(campaign, owner.member, stage, settings)
-    differing |= _datasets(campaign, owner.member, settings)
+    differing |= _datasets(campaign, owner.member, settings) | _hubbard(campaign, owner.member, stage, settings)
     differing |= _kpoints(campaign, owner, stage, found) | _restarts(campaign, stage, found)
     fellow = _fellow(campaign, stage)
     for name, value in (fellow or {}).items():
@@ -87,6 +89,21 @@ def _datasets(campaign: Campaign, member: Member, settings: dict[str, Any]) -> D
         f"dataset of {element}": (symbol, titles.get(element, "none"))
         for element, symbol in pairs
         if symbol not in titles.get(element, "").split()
+    }
+
+
+def _hubbard(campaign: Campaign, member: Member, stage: Stage, settings: dict[str, Any]) -> Differences:
+    """DFT+U of each element, of VASP, where both have it; whether they do is a setting of its own."""
+    tags = read_tags(Composer(campaign).tags(member, stage).tags)
+    elements = tuple(member.crystal.composition)
+    asked = hubbard({"LDAUTYPE": 2, **tags}, elements)
+    has = settings["Hubbard U"]
+    if settings["program"] != "vasp" or not (asked and has):
+        return {}
+    return {
+        f"Hubbard U of {e}": (asked.get(e, "none"), has.get(e, "none"))
+        for e in elements
+        if asked.get(e, "none") != has.get(e, "none")
     }
 
 

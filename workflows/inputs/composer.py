@@ -33,7 +33,7 @@ class Composer:
 
     def __init__(self, campaign: Campaign) -> None:
         self.campaign = campaign
-        self._incars: dict[tuple[Stage, int], tuple[IncarTags, str]] = {}
+        self._incars: dict[tuple[Stage, tuple[tuple[str, int], ...]], tuple[IncarTags, str]] = {}
         self._meshes: dict[tuple[Stage, str | None], tuple[Mesh | None, str]] = {}
         self._kpoints: dict[tuple[Stage, str | None], dict[str, str]] = {}
         self._potcars: dict[tuple[str, ...], tuple[potcar.Potcars, tuple[str, str], list[dict[str, Any]]]] = {}
@@ -72,11 +72,12 @@ class Composer:
         return IncarTags({**found.tags, **system}, found.machine, found.own)
 
     def _tags(self, member: Member, stage: Stage) -> tuple[IncarTags, str]:
-        key = stage, len(member.crystal)
+        composition = member.crystal.composition
+        key = stage, tuple(composition.items())
         if key not in self._incars:
             spec, preset = self.campaign.spec, self.campaign.preset
             own = spec.calculation.own_tags(stage)
-            found = compose(preset, stage, spec.machine.for_stage(stage).incar, own, _SYSTEM, len(member.crystal))
+            found = compose(preset, stage, spec.machine.for_stage(stage).incar, own, _SYSTEM, composition)
             self._incars[key] = found, found.text
         return self._incars[key]
 

@@ -40,11 +40,11 @@ def differences(campaign: Campaign, other: Preset) -> list[Difference]:
 
 
 def _of_stage(campaign: Campaign, other: Preset, stage: Stage) -> list[Difference]:
-    atoms = len(campaign.host.crystal)
+    composition = campaign.member("host").crystal.composition
     own, machine = campaign.spec.calculation.own_tags(stage), campaign.spec.machine.for_stage(stage).incar
-    tags = compose(campaign.preset, stage, machine, own, "", atoms)
+    tags = compose(campaign.preset, stage, machine, own, "", composition)
     here = {name: format_tag(value) for name, value in tags.tags.items()}
-    there = {name: format_tag(value) for name, value in compose(other, stage, {}, {}, "", atoms).tags.items()}
+    there = {name: format_tag(value) for name, value in compose(other, stage, {}, {}, "", composition).tags.items()}
     set_by = {**dict.fromkeys(tags.machine, "site"), **dict.fromkeys(tags.own, "you")}
     found = _unequal(stage.value, here, there, set_by)
     return found + _unequal(stage.value, _more(campaign.preset, stage), _more(other, stage), {})

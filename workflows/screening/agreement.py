@@ -24,7 +24,7 @@ from kalloy.workflows.screening.columns import StageColumns, assemble, row_of
 Differing: TypeAlias = "dict[str, dict[str, list[str]]]"
 """Setting → value in words → members that have it."""
 
-BY_ELEMENT = {"datasets": "dataset of ", "Hubbard U": "Hubbard U of "}
+OF_EACH_ELEMENT = {"datasets": "dataset of ", "Hubbard U": "Hubbard U of "}
 """Settings that each element has its own of, and how one element's is called."""
 OF_THE_COMPOSITION = frozenset({"NELECT", "atoms"})
 """What differs by nature between structures of different composition."""
@@ -84,12 +84,12 @@ def compare(columns: StageColumns, rows: Iterable[int], ignoring: Set[str], allo
     chosen = np.asarray(rows if isinstance(rows, np.ndarray) else list(rows), np.int64)
     kinds = columns.settings[chosen]
     present = np.unique(kinds).tolist()
-    names = dict.fromkeys(n for i in present for n in columns.distinct[i] if n not in BY_ELEMENT)
+    names = dict.fromkeys(n for i in present for n in columns.distinct[i] if n not in OF_EACH_ELEMENT)
     found: dict[str, dict[str, list[int]]] = {}
     for i in present:
         settings = columns.distinct[i]
         values = {name: _text(settings.get(name)) for name in names if name not in ignoring}
-        values |= {f"{its}{e}": _text(v) for n, its in BY_ELEMENT.items() for e, v in settings.get(n, {}).items()}
+        values |= {f"{its}{e}": _text(v) for n, its in OF_EACH_ELEMENT.items() for e, v in settings.get(n, {}).items()}
         for setting, value in values.items():
             found.setdefault(setting, {}).setdefault(value, []).append(i)
     members = columns.members
@@ -116,7 +116,7 @@ def require_agreement(results: Sequence[CampaignResult], *, ignoring: Set[str] =
 
 def known_settings() -> list[str]:
     """The names that `--allow` takes."""
-    return ["program", "version", *(SETTING_NAMES.get(n, n) for n in COMPARED), "k-mesh", *BY_ELEMENT, "atoms"]
+    return ["program", "version", *(SETTING_NAMES.get(n, n) for n in COMPARED), "k-mesh", *OF_EACH_ELEMENT, "atoms"]
 
 
 def parse_allowed(names: Iterable[str]) -> frozenset[str]:
@@ -185,7 +185,7 @@ def _is_allowed(setting: str, allowed: Iterable[str]) -> bool:
 def plain_name(name: str) -> str:
     """``ENCUT (eV)`` without its unit, a dataset as ``datasets``, an element's U as ``Hubbard U``."""
     bare = name.split(" (")[0].strip()
-    kept = (setting for setting, its in BY_ELEMENT.items() if bare.startswith(its))
+    kept = (setting for setting, its in OF_EACH_ELEMENT.items() if bare.startswith(its))
     return "k-mesh" if bare.startswith("k-mesh") else next(kept, bare)
 
 

@@ -8,6 +8,7 @@ import click
 
 from kalloy.cli import completing
 from kalloy.cli.output import cell_option, dry_run_option, replace_option, shell_word
+from kalloy.cli.spaces import tolerance_option
 
 
 @click.command()
@@ -28,9 +29,17 @@ from kalloy.cli.output import cell_option, dry_run_option, replace_option, shell
     help="smoke, laptop, paper, paper-gamma, accurate or a .yaml file.",
 )
 @click.option("--engine", type=click.Choice(["gpaw", "vasp"]), help="What computes; the preset's own unless stated.")
+@tolerance_option
 @dry_run_option
 def command(
-    folder: Path, host: str, replacements: tuple[str, ...], cell: str, preset: str, engine: str | None, dry_run: bool
+    folder: Path,
+    host: str,
+    replacements: tuple[str, ...],
+    cell: str,
+    preset: str,
+    engine: str | None,
+    tolerance: float,
+    dry_run: bool,
 ) -> None:
     """Make FOLDER a campaign: a kalloy.toml that says what is asked.
 
@@ -40,7 +49,9 @@ def command(
     from kalloy.workflows.creation import new_campaign
     from kalloy.workflows.inputs.writing import warnings_of
 
-    campaign = new_campaign(folder, host, replacements, cell=cell, preset=preset, engine=engine, dry_run=dry_run)
+    campaign = new_campaign(
+        folder, host, replacements, cell=cell, preset=preset, engine=engine, tolerance=tolerance, dry_run=dry_run
+    )
     made, configurations = campaign.host, len(campaign.configurations)
     click.echo(
         f"{folder}: {made.name} ({campaign.formula}, {made.space_group.symbol}), "

@@ -13,6 +13,8 @@ from kalloy.workflows.members import Kind
 
 _OWN = ("SYSTEM", "MAGMOM", "EMIN", "EMAX", "NBANDS")
 """Tags that belong to a member: its name, its atoms, and what is taken from its parent's bands."""
+_BY_SPECIES = ("LDAUL", "LDAUU", "LDAUJ")
+"""Lists that go by POSCAR's species: compared element by element."""
 _NUMERICAL = """
 ALGO IALGO AMIX BMIX AMIN AMIX_MAG BMIX_MAG WC IMIX MAXMIX NELM NELMIN NELMDL TIME POTIM IBRION NSW ISTART
 NCORE NPAR KPAR NSIM LPLANE LSCALAPACK LSCALU LASYNC NCSHMEM LWAVE LCHARG SYMPREC
@@ -29,7 +31,9 @@ def check_alike(cases: Collection[Case]) -> Iterator[Finding]:
     for stage, found in by_stage.items():
         kin = [case for case in found if case.member.kind is not Kind.REFERENCE]
         yield from _differences(stage, "incar-differs", "INCAR", kin, lambda case: id(case.inputs.tags), _physics)
+        yield from _moments(stage, kin)
         yield from _differences(stage, "kpoints-differ", "KPOINTS", kin, _mesh_key, _mesh)
+        yield from _species(stage, kin)
         yield from _electrons(stage, kin)
 
 
@@ -70,8 +74,54 @@ def _said(name: str, value: str | None) -> str:
 
 
 def _physics(case: Case) -> dict[str, str]:
-    skipped = {*_OWN, *_NUMERICAL.split()}
+    skipped = {*_OWN, *_NUMERICAL.split(), *_BY_SPECIES}
     return {tag: _text(value) for tag, value in case.inputs.tags.items() if tag not in skipped}
+
+
+def _of_species(case: Case) -> dict[str, str]:
+    """What DFT+U does to each element; nothing where a list has another length, which is another error."""
+    if not case.inputs.flag("LDAU"):
+        return {}
+    found: dict[str, str] = {}
+    for tag in _BY_SPECIES:
+        values = case.inputs.tags.get(tag, ())
+        values = values if isinstance(values, list | tuple) else (values,)
+        if len(values) == len(case.inputs.composition):
+            found |= {f"{tag} of {e}": _text(v) for e, v in zip(case.inputs.composition, values, strict=True)}
+    return found
+
+
+def _moments(stage: Stage, cases: list[Case]) -> Iterator[Finding]:
+    """Moments that differ among atoms of one element, while the order of these is each configuration's own."""
+    if not any(case.member.is_ranked for case in cases):
+        return
+    for case in cases:
+        if element := _unequal_moments(case):
+            message = (
+                f"MAGMOM gives atoms of {element} different moments, and which of them is where differs from "
+                "configuration to configuration"
+            )
+            mend = f"give moments by element, MAGMOM = {{ {element} = 5 }}, or only to members whose order you know"
+            yield Finding(
+                Severity.WARNING, "moments-by-atom", message, mend, stage.value, "INCAR", "MAGMOM", (case.member.label,)
+            )
+
+
+def _unequal_moments(case: Case) -> str | None:
+    """The first element whose atoms have not all the same moment."""
+    moments, each = case.inputs.tags.get("MAGMOM"), 3 if case.inputs.is_spinor else 1
+    if not isinstance(moments, list | tuple) or (case.inputs.number("ISPIN", 1) == 1 and not case.inputs.is_spinor):
+        return None
+    flat = [number for m in moments for number in (m if isinstance(m, list | tuple) else (m,))]
+    if len(flat) != each * case.inputs.atoms:
+        return None  # which is an error of its own
+    start = 0
+    for element, count in case.inputs.composition.items():
+        own = [tuple(flat[each * i : each * (i + 1)]) for i in range(start, start + count)]
+        if len(set(own)) > 1:
+            return element
+        start += count
+    return None
 
 
 def _text(value: object) -> str:
@@ -87,6 +137,23 @@ def _mesh_key(case: Case) -> str | None:
 
 def _mesh(case: Case) -> dict[str, str]:
     return {"": " ".join((_mesh_key(case) or "").split())}
+
+
+def _species(stage: Stage, cases: list[Case]) -> Iterator[Finding]:
+    """DFT+U of each element; not every member holds every element."""
+    shared = {id(case.inputs.tags): _of_species(case) for case in cases}
+    tallies: dict[str, Counter[str]] = {}
+    for case in cases:
+        for name, value in shared[id(case.inputs.tags)].items():
+            tallies.setdefault(name, Counter())[value] += 1
+    usual = {name: tally.most_common(1)[0][0] for name, tally in tallies.items() if len(tally) > 1}
+    for case in cases if usual else ():
+        for name, value in shared[id(case.inputs.tags)].items():
+            if value != usual.get(name, value):
+                message = f"{name} is {value} where most members have {usual[name]}"
+                mend = f"give it by element: {name.split()[0]} = {{ {name.split()[-1]} = {usual[name]} }}"
+                label = (case.member.label,)
+                yield Finding(Severity.ERROR, "incar-differs", message, mend, stage.value, "INCAR", name, label)
 
 
 def _electrons(stage: Stage, cases: list[Case]) -> Iterator[Finding]:

@@ -23,18 +23,21 @@ def check_folder(case: Case) -> Iterator[Finding]:
     if composition is not None and composition != dict(case.member.crystal.composition):
         said = "".join(f"{e}{n}" for e, n in composition.items())
         yield _finding(case, "poscar-differs", f"POSCAR is {said}, the member {case.member.crystal.formula}", "POSCAR")
-    yield from _order(case, folder, composition or dict(case.member.crystal.composition))
+    if case.attempt.written["identity"] != case.member.identity:
+        message = f"holds another structure than kalloy.toml now asks for as {case.member.label}"
+        yield _finding(case, "host-changed", message, "POSCAR", "restore the host, or start a new campaign for another")
+    yield from _order(case, folder, poscar_groups(folder / "POSCAR") or tuple(case.member.crystal.composition))
     if (folder / TAKEN).is_file():
         yield from _completed(case, folder, composition)
     else:
         yield from _edited(case, case.attempt)
 
 
-def _order(case: Case, folder: Path, composition: dict[str, int]) -> Iterator[Finding]:
-    """POTCAR's blocks against POSCAR's elements, one by one."""
+def _order(case: Case, folder: Path, groups: tuple[str, ...]) -> Iterator[Finding]:
+    """POTCAR's blocks against POSCAR's groups of atoms, one by one; an element may have two groups."""
     try:
         if (blocks := folder_blocks(folder)) is not None:
-            require_order(blocks, tuple(composition))
+            require_order(blocks, groups)
     except VaspInputError as error:
         yield _finding(case, "potcar-order", error.what, "POTCAR", error.mend)
 
@@ -65,20 +68,29 @@ def _edited(case: Case, attempt: Attempt) -> Iterator[Finding]:
             yield _finding(case, "edited-by-hand", message, name, severity=Severity.WARNING)
 
 
+def poscar_groups(path: Path) -> tuple[str, ...]:
+    """The elements of POSCAR's line six as they stand there; none where it is not there or does not say so."""
+    return tuple(name for name, _ in _groups(path))
+
+
 def poscar_composition(path: Path) -> dict[str, int] | None:
     """Atoms by element as POSCAR's lines six and seven say; None where it is not there or does not say so."""
+    found: dict[str, int] = {}
+    for name, count in _groups(path):
+        found[name] = found.get(name, 0) + count
+    return found or None
+
+
+def _groups(path: Path) -> list[tuple[str, int]]:
     try:
         with path.open(encoding="utf-8", errors="replace") as file:
             lines = [file.readline() for _ in range(7)]
     except OSError:
-        return None
+        return []
     names, counts = lines[5].split(), lines[6].split()
-    if not names or len(names) != len(counts) or not all(c.isdigit() for c in counts):
-        return None
-    found: dict[str, int] = {}
-    for name, count in zip(names, counts, strict=True):
-        found[name] = found.get(name, 0) + int(count)
-    return found
+    if len(names) != len(counts) or not all(c.isdigit() for c in counts):
+        return []
+    return [(name, int(count)) for name, count in zip(names, counts, strict=True)]
 
 
 def _finding(

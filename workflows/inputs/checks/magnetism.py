@@ -5,6 +5,7 @@ from __future__ import annotations
 from kalloy.workflows.inputs.checks.finding import Severity
 from kalloy.workflows.inputs.checks.inputs import Inputs
 from kalloy.workflows.inputs.checks.registry import VASP, Fault, Faults, rule
+from kalloy.workflows.inputs.incar import BY_ELEMENT
 
 
 @rule("magmom-length", Severity.ERROR)
@@ -51,4 +52,9 @@ def species_length(inputs: Inputs) -> Faults:
         values = inputs.tags.get(tag)
         if isinstance(values, list | tuple) and len(values) != len(inputs.composition) and (on or tag == "RWIGS"):
             species = " ".join(inputs.composition)
-            yield Fault(f"{tag} has {len(values)} numbers for {len(inputs.composition)} species ({species})", tag)
+            message = f"{tag} has {len(values)} numbers for {len(inputs.composition)} species ({species})"
+            table = ", ".join(
+                f"{element} = {value}" for element, value in zip(inputs.composition, values, strict=False)
+            )
+            mend = f"give it by element in kalloy.toml, for members differ in theirs: {tag} = {{ {table} }}"
+            yield Fault(message, tag, mend if tag in BY_ELEMENT else None)

@@ -216,7 +216,7 @@ def _may_be_for(on: On | str, member: Member) -> bool:
         return not member.kind.is_derived
     by_kind = {
         Kind.HOST: on.host,
-        Kind.CONFIGURATION: on.prescreened or on.lowest > 0,
+        Kind.CONFIGURATION: on.prescreened or on.needs_energies,
         Kind.REFERENCE: on.references,
     }
     return member.label in on.members or by_kind.get(member.kind, False)
