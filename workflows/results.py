@@ -93,6 +93,7 @@ COMPARED = (
     *("LSORBIT", "ISPIN", "ISYM", "ISMEAR", "SIGMA", "NELECT"),
 )
 """Parameters that decide whether two energies may be compared, by VASP's names."""
+_BY_SPECIES = ("LDAUL", "LDAUU", "LDAUJ")
 SETTING_NAMES = {"ENMAX": "ENCUT (eV)", "EDIFF": "EDIFF (eV)", "SIGMA": "SIGMA (eV)"}
 """What a parameter is called among the effective settings, where that is not VASP's name."""
 
@@ -177,7 +178,7 @@ def effective_settings(result: Any) -> dict[str, Any]:
         "version": vasprun.header.version,
         **{SETTING_NAMES.get(name, name): parameters.get(name) for name in COMPARED},
         "GGA": _functional(parameters.get("GGA"), atoms),
-        "Hubbard U": hubbard(parameters, atoms.elements if atoms else ()),
+        "Hubbard U": hubbard(_with_whole_lists(vasprun), atoms.elements if atoms else ()),
         "k-mesh": _mesh(kpoints),
         "datasets": dict(zip(atoms.elements, atoms.titles, strict=True)) if atoms else {},
         "atoms": len(atoms.species) if atoms else None,
@@ -191,8 +192,14 @@ def _functional(tag: Any, atoms: Any) -> Any:
     return tag
 
 
+def _with_whole_lists(vasprun: Any) -> dict[str, Any]:
+    """The effective parameters, but what goes by species as INCAR has it: VASP writes one number among the former."""
+    asked = {name: vasprun.incar[name] for name in _BY_SPECIES if isinstance(vasprun.incar.get(name), tuple)}
+    return {**vasprun.parameters, **asked}
+
+
 def hubbard(parameters: Mapping[str, Any], elements: Sequence[str]) -> dict[str, str]:
-    """U and J of each element that has them, in words.
+    """U and J of each element that has them, in words; U = J = 0 is none, whatever the l.
 
     Parameters
     ----------
@@ -200,13 +207,19 @@ def hubbard(parameters: Mapping[str, Any], elements: Sequence[str]) -> dict[str,
     """
     if parameters.get("LDAU") is not True:
         return {}
-    lists = [parameters.get(name) for name in ("LDAUL", "LDAUU", "LDAUJ")]
-    kind, found = parameters.get("LDAUTYPE"), {}
+    lists, found = [parameters.get(name) for name in _BY_SPECIES], {}
+    kind = parameters.get("LDAUTYPE", 2)  # VASP's default
+    kind = kind[0] if isinstance(kind, list | tuple) and kind else kind  # which vasprun.xml writes as a list of one
     for at, element in enumerate(elements):
         shell, u, j = (said[at] if isinstance(said, list | tuple) and at < len(said) else 0 for said in lists)
-        if shell != -1:
-            found[element] = f"LDAUTYPE {kind}, l = {shell}, U = {u:g}, J = {j:g} eV"
+        if shell != -1 and (u != 0 or j != 0):
+            found[element] = f"LDAUTYPE {kind}, l = {shell}, U = {_number(u)}, J = {_number(j)} eV"
     return found
+
+
+def _number(value: object) -> str:
+    """As it is compared; a number that did not fit its field is unknown."""
+    return f"{value:g}" if isinstance(value, int | float) else "unknown"
 
 
 def _mesh(kpoints: Any) -> str | None:

@@ -45,7 +45,7 @@ TEMPLATE = {
     "largest_force_eV_A": None,
     "largest_stress_kB": None,
 }
-U: dict[str, Any] = {"LDAU": True, "LDAUTYPE": 2, "LDAUL": (2, -1), "LDAUU": (5.0, 0.0), "LDAUJ": (0.0, 0.0)}
+U: dict[str, Any] = {"LDAU": True, "LDAUTYPE": (2,), "LDAUL": (2, -1), "LDAUU": (5.0, 0.0), "LDAUJ": (0.0, 0.0)}
 
 
 def test_another_u_is_not_compared(run: Any) -> None:
@@ -64,6 +64,16 @@ def test_an_element_that_one_of_them_lacks_does_not_disagree(run: Any) -> None:
     less = _settings(run, **U)
     assert disagreements([_result(TEMPLATE, "a", more), _result(TEMPLATE, "b", less)]) == {}
     assert _settings(run)["Hubbard U"] == {}
+    # U = J = 0 is no U, and VASP may say so with l = 0 as well as with l = -1.
+    assert _settings(run, **{**U, "LDAUL": (2, 0)})["Hubbard U"] == _settings(run, **U)["Hubbard U"]
+
+
+def test_a_list_by_species_is_taken_whole(run: Any) -> None:
+    """Among its parameters VASP writes the first species' U alone."""
+    changed = replace(run, incar={**run.incar, **U, "LDAUU": (5.0, 4.0), "LDAUL": (2, 1)})
+    changed = replace(changed, parameters={**run.parameters, "LDAU": True, "LDAUL": (2,), "LDAUU": (5.0,)})
+    found = effective_settings(SimpleNamespace(vasprun=changed))["Hubbard U"]
+    assert found == {"K": "LDAUTYPE 2, l = 2, U = 5, J = 0 eV", "Br": "LDAUTYPE 2, l = 1, U = 4, J = 0 eV"}
 
 
 def test_a_shifted_mesh_is_another_mesh(run: Any) -> None:

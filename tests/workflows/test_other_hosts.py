@@ -9,8 +9,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from kalloy.cli import cli
 from kalloy.errors import CampaignError, InputError, SpecError, SubstitutionError
+from kalloy.parsers.result import read_result
 from kalloy.structures.host import load_host
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.creation import new_campaign
@@ -233,3 +236,25 @@ def test_configurations_chosen_by_energy_are_checked_too(tmp_path: Path) -> None
         spec.write_text(spec.read_text().replace("host = true, lowest = 1", choice))
         finding = _codes(Campaign(tmp_path / name))["moves-when-static"]
         assert finding.members == ("K1/c1",), choice
+
+
+MNO = Path(__file__).parents[3] / "shared" / "vasp" / "vise_MnO_spin"
+
+
+@pytest.mark.skipif(not MNO.is_dir(), reason="the real calculations are not beside this checkout (../shared/vasp)")
+@pytest.mark.parametrize(("asked", "differs"), [(2.0, True), (5.0, False)])
+def test_a_calculation_with_another_u_is_not_adopted(tmp_path: Path, asked: float, differs: bool) -> None:
+    """A real MnO of VASP with U = 5 eV on Mn."""
+    crystal = read_result(MNO).crystal
+    assert crystal is not None
+    sites: dict[str, list[list[float]]] = {}
+    for species, position in zip(crystal.species, crystal.positions, strict=True):
+        sites.setdefault(species, []).append(position.tolist())
+    (tmp_path / "mno.vasp").write_text(_poscar(sites, crystal.lattice))
+    shutil.copytree(MNO, tmp_path / "old")
+    extra = f"incar = {{ LDAU = true, LDAUL = {{ Mn = 2 }}, LDAUU = {{ Mn = {asked} }} }}\n"
+    _make(tmp_path / "c", tmp_path / "mno.vasp", "O=S:1", extra=extra)
+    words = ["adopt", str(tmp_path / "old"), "--campaign", str(tmp_path / "c"), "--dry-run"]
+    said = CliRunner().invoke(cli, words).output
+    assert ("Hubbard U of Mn" in said) is differs
+    assert "LDAU " not in said

@@ -96,7 +96,7 @@ def _hubbard(campaign: Campaign, member: Member, stage: Stage, settings: dict[st
     """DFT+U of each element, of VASP, where both have it; whether they do is a setting of its own."""
     tags = read_tags(Composer(campaign).tags(member, stage).tags)
     elements = tuple(member.crystal.composition)
-    asked = hubbard({"LDAUTYPE": 2, **tags}, elements)
+    asked = hubbard(tags, elements)
     has = settings["Hubbard U"]
     if settings["program"] != "vasp" or not (asked and has):
         return {}
