@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 import subprocess
 import tarfile
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -113,3 +115,52 @@ def test_the_command_writes_into_an_empty_folder_only(computed: Campaign, kalloy
     again = subprocess.run(line, check=False, capture_output=True, text=True)
     assert again.returncode == 2
     assert "out" in again.stderr
+
+
+def test_what_is_compressed_and_what_lies_deeper_goes_along(computed: Campaign, tmp_path: Path) -> None:
+    """Host and preset wherever kalloy.toml names them, outputs as plain or as compressed as they are."""
+    copy = Path(shutil.copytree(computed.root, tmp_path / "c"))
+    for stage in ("relax", "static"):
+        file = copy / "host" / stage / "a01" / "vasprun.xml"
+        file.with_name("vasprun.xml.gz").write_bytes(gzip.compress(file.read_bytes()))
+        file.unlink()
+    spec = (copy / "kalloy.toml").read_text()
+    host = files("kalloy.structures") / "hosts" / "Cs4PbBr6.cif"
+    for folder, name, text in (
+        ("structures", "POSCAR-like.cif", host.read_text(encoding="utf-8")),
+        ("presets", "mine.yaml", "dated: '2026-11-30'\nparent: presets/under.yaml\nsummary: mine\n"),
+        ("presets", "under.yaml", "dated: '2026-11-30'\nparent: laptop\nsummary: under mine\n"),
+    ):
+        (copy / folder).mkdir(exist_ok=True)
+        (copy / folder / name).write_text(text)
+    preset = next(line for line in spec.splitlines() if line.startswith("preset"))
+    spec = spec.replace('structure = "Cs4PbBr6"', 'structure = "structures/POSCAR-like.cif"')
+    (copy / "kalloy.toml").write_text(spec.replace(preset, 'preset = "presets/mine.yaml"'))
+    campaign = Campaign(copy)
+    write_archive(campaign, tmp_path / "c.tar.gz")
+    with tarfile.open(tmp_path / "c.tar.gz") as tar:
+        tar.extractall(tmp_path / "unpacked", filter="data")
+    again = Campaign(tmp_path / "unpacked" / "c")
+    assert again.preset == campaign.preset
+    assert again.host.identity == campaign.host.identity
+    assert (again.root / "host" / "static" / "a01" / "vasprun.xml.gz").is_file()
+    assert Index(again).collect() == 10
+
+
+def test_a_compressed_potcar_is_not_published_either(computed: Campaign, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(computed.root, tmp_path / "c"))
+    culprit = copy / "host" / "static" / "a01" / "OUTCAR.gz"
+    culprit.write_bytes(gzip.compress(b" End of Dataset\n"))
+    with pytest.raises(CampaignError, match="POTCAR"):
+        write_archive(Campaign(copy), tmp_path / "c.tar.gz")
+
+
+def test_what_lies_outside_the_campaign_is_named(computed: Campaign, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(computed.root, tmp_path / "c"))
+    host = files("kalloy.structures") / "hosts" / "Cs4PbBr6.cif"
+    (tmp_path / "outside.cif").write_text(host.read_text(encoding="utf-8"))
+    spec = copy / "kalloy.toml"
+    spec.write_text(spec.read_text().replace('structure = "Cs4PbBr6"', 'structure = "../outside.cif"'))
+    with pytest.raises(CampaignError, match=r"'\.\./outside\.cif', which lies outside the campaign"):
+        write_archive(Campaign(copy), tmp_path / "c.tar.gz")
+    assert not (tmp_path / "c.tar.gz").exists()

@@ -21,9 +21,10 @@ from kalloy.workflows.members import Member
 from kalloy.workflows.report.alloy import alloy_blocks
 from kalloy.workflows.screening.alloy import Alloy
 from kalloy.workflows.screening.averages import averages, mixing_rows, trust
+from kalloy.workflows.screening.metric import HostMetric, from_metric
 from kalloy.workflows.screening.ranking import rank
 from kalloy.workflows.screening.thermodynamics import BOLTZMANN
-from tests.screening.synthetic import fill, make_campaign, result
+from tests.screening.synthetic import SPEC, fill, make_campaign, result
 
 REFERENCES = '[references]\nKBr = "KBr"\nCsBr = "CsBr"\n'
 
@@ -217,3 +218,76 @@ def test_a_page_averages_what_every_configuration_has(tmp_path: Path) -> None:
     averages, *_ = alloy_blocks(Alloy(campaign, rank(campaign, results), results))
     assert averages.columns[2:5] == ("volume Å3", "a Å", "c Å")
     assert averages.note.startswith("gap: not every configuration has it, so it is not averaged here")
+
+
+def test_lengths_are_those_of_all_arrangements(campaign: Campaign) -> None:
+    """Which of an orbit's arrangements was computed changes nothing, and their mean has the host's crystal system."""
+    metric = HostMetric(campaign.host)
+    chance = np.random.default_rng(11)
+    strained = campaign.host.crystal.lattice @ (np.eye(3) + chance.normal(0, 0.01, (3, 3)))
+    images = [rotation.T @ strained for rotation in metric.rotations]
+    assert np.ptp([metric.parameters(image)[0] for image in images]) > 0.05
+    means = np.array([metric.mean_parameters(image) for image in images])
+    assert np.allclose(means, means[0], rtol=0, atol=1e-9)
+    a, b, _, alpha, beta, _ = means[0]
+    assert a == pytest.approx(b, abs=1e-9)
+    assert (alpha, beta) == pytest.approx((90, 90), abs=1e-9)
+    assert means[0] == pytest.approx(np.mean([metric.parameters(image) for image in images], axis=0), abs=1e-9)
+    # To first order in the strain it is the mean cell.
+    small = campaign.host.crystal.lattice @ (np.eye(3) + chance.normal(0, 1e-5, (3, 3)))
+    mean_cell = metric.parameters(from_metric(metric.symmetrised(small @ small.T)))
+    assert metric.mean_parameters(small) == pytest.approx(mean_cell, abs=1e-7)
+
+
+PNMA = """CsPbBr3
+1.0
+8.25 0 0
+0 11.75 0
+0 0 8.20
+Cs Pb Br
+4 4 12
+Direct
+"""
+
+
+def _pnma() -> str:
+    def orbit(x: float, y: float, z: float) -> list[tuple[float, ...]]:
+        half = [(x, y, z), (0.5 - x, -y, z + 0.5), (-x, y + 0.5, -z), (x + 0.5, 0.5 - y, 0.5 - z)]
+        both = [*half, *((-a, -b, -c) for a, b, c in half)]
+        return list(dict.fromkeys(tuple(round(v % 1, 9) % 1 for v in site) for site in both))
+
+    sites = [orbit(0.03, 0.25, 0.99), orbit(0, 0, 0.5), orbit(0.5, 0.25, 0.05), orbit(0.2, 0.03, 0.8)]
+    assert [len(o) for o in sites] == [4, 4, 4, 8]
+    return PNMA + "".join(f"{x:.9f} {y:.9f} {z:.9f}\n" for own in sites for x, y, z in own)
+
+
+def test_occupancies_of_sublattices_that_share_a_letter(tmp_path: Path) -> None:
+    """Cs and one Br of Pnma are both on 4c: each is counted by itself, over the sites that can be taken."""
+    folder = tmp_path / "c"
+    folder.mkdir()
+    (folder / "host.vasp").write_text(_pnma())
+    text = SPEC.format(cell="given", count="[4]", more="").replace('"Cs4PbBr6"', '"host.vasp"')
+    second = '[[substitution]]\nreplace = "Br"\nwith = "Cl"\ncount = [1]\n\n[calculation]'
+    (folder / "kalloy.toml").write_text(text.replace("[calculation]", second))
+    made = Campaign(folder)
+    assert made.host.space_group.symbol == "Pnma"
+    fill(made, lambda _: -100.0)
+    results = Index(made).results()
+    (found,) = averages(Alloy(made, rank(made, results), results), [np.inf], ["gap"])
+    values = {where: estimate.value for where, estimate in found.occupancies.items()}
+    assert values == pytest.approx({("K", "Cs 4c"): 1.0, ("Cl", "Br 4c"): 1 / 12, ("Cl", "8d"): 1 / 12})
+
+
+def test_where_nothing_is_computed_nothing_is_averaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Index, "collect", lambda _: 0)
+    made = make_campaign(tmp_path / "c", count="[1]")
+    fill(made, lambda member: None if member.configuration else -100.0)
+    for words in ([], ["--csv"], ["--curve", "dos"]):
+        done = CliRunner().invoke(cli, ["average", str(made.root), *words])
+        assert isinstance(done.exception, AverageError)
+        assert "no configuration has a static energy yet" in str(done.exception)
+    done = CliRunner().invoke(cli, ["average", str(made.root), "--of", "gop"])
+    assert isinstance(done.exception, InputError)
+    assert "did you mean 'gap'" in str(done.exception)
+    done = CliRunner().invoke(cli, ["average", str(made.root), "--curve", "dos", "--json"])
+    assert "a curve is printed as CSV" in str(done.exception)

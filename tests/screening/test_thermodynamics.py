@@ -131,6 +131,23 @@ def test_error_bars_are_the_scatter_of_noisy_energies(toy: Toy, kelvin: float) -
     assert error == pytest.approx(np.std(again), rel=0.12)  # 256 draws know their width to 4 %
 
 
+@pytest.mark.parametrize("kelvin", [0.0, 20.0, 300.0, 3000.0, inf])
+def test_the_error_of_the_mean_energy_holds_that_of_each(toy: Toy, kelvin: float) -> None:
+    noise = 0.004
+    ensemble = toy.ensemble(4, noise)
+    random = np.random.default_rng(6)
+    again = []
+    for _ in range(4000):
+        energies = ensemble.energies + random.normal(0, noise, len(ensemble.energies))
+        moved = Ensemble(ensemble.labels, energies, ensemble.degeneracies, ensemble.arrangements)
+        again.append(moved.energy(kelvin))
+    found = ensemble.average_energy(kelvin)
+    assert found.value == ensemble.energy(kelvin)
+    assert found.error == pytest.approx(np.std(again), rel=0.12)
+    alone = Ensemble(("a",), np.zeros(1), np.ones(1), 1, noise).average_energy(kelvin)
+    assert alone.error == pytest.approx(noise, rel=0.12)
+
+
 def test_without_noise_there_is_no_error_bar_and_without_scatter_a_zero_one(toy: Toy) -> None:
     values = np.arange(len(toy.ensemble(4).labels), dtype=float)
     assert toy.ensemble(4).average(values, 300).error is None

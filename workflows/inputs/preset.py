@@ -246,6 +246,15 @@ def load_preset(name: str, folder: Path = Path()) -> Preset:
         raise SpecError(explain(error, Preset), where=f"preset {name}") from None
 
 
+def preset_files(name: str, folder: Path = Path()) -> list[str]:
+    """The user's own files that a preset is made of: itself and its parents, relative to ``folder``."""
+    found = []
+    while name and name.endswith((".yaml", ".yml")) and name not in found:
+        found.append(name)
+        name = _read(name, folder).get("parent") or ""
+    return found
+
+
 def _merged(name: str, folder: Path, seen: tuple[str, ...]) -> dict[str, Any]:
     if name in seen:
         raise SpecError(f"presets are their own parents: {' → '.join((*seen, name))}", where=f"preset {name}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import re
 import tarfile
 from collections.abc import Iterator
@@ -11,16 +12,20 @@ from hashlib import sha256
 from pathlib import Path
 
 from kalloy.errors import CampaignError
+from kalloy.parsers.opening import SUFFIXES, open_binary
+from kalloy.structures.host import bundled_hosts
 from kalloy.workflows.campaign import SPEC_FILE, Campaign
 from kalloy.workflows.files import replacing
+from kalloy.workflows.inputs.preset import preset_files
 
 ATTEMPT_FILES = frozenset(
     (
         *("INCAR", "KPOINTS", "KPOINTS_OPT", "POSCAR", "POTCAR.spec", "CONTCAR", "OSZICAR", "OUTCAR", "vasprun.xml"),
+        *("vaspout.h5", "EIGENVAL", "DOSCAR"),
         *("attempt.json", "taken.json", "kalloy-end.json", "custodian.json"),
     )
 )
-"""Of an attempt's files those that go along; densities, wave functions and POTCARs stay at home."""
+"""Of an attempt's files those that go along, compressed or not; densities, wave functions, POTCARs stay at home."""
 RECORDS = ("selections", "report", "prescreen")
 """Folders of the campaign that go along whole."""
 LICENSED = (re.compile(rb"End of Dataset"), re.compile(rb"PSCTR-controll parameters"))
@@ -41,9 +46,10 @@ def write_archive(campaign: Campaign, path: Path) -> int:
     Raises
     ------
     CampaignError
-        Where a file that would go along holds a POTCAR: named, and nothing is written.
+        Where a file that would go along holds a POTCAR, or one that kalloy.toml names lies outside the campaign: named,
+        and nothing is written.
     """
-    files = sorted(_files(campaign.root))
+    files = sorted({*_files(campaign.root), *_named(campaign)})
     _refuse_licensed(campaign.root, files)
     top = campaign.root.resolve().name
     sums = []
@@ -75,6 +81,24 @@ def _files(root: Path) -> Iterator[str]:
             yield relative.as_posix()
 
 
+def _named(campaign: Campaign) -> Iterator[str]:
+    """Relative paths of the structures and presets that kalloy.toml names, wherever in the campaign they lie."""
+    spec, root = campaign.spec, campaign.root
+    asked = [spec.host.structure, *(phase.structure for phase in spec.references.values())]
+    files = [name for name in asked if name not in bundled_hosts()]
+    for name in (*files, *preset_files(spec.calculation.preset, root)):
+        path = root / Path(name).expanduser()
+        if not path.is_file():
+            continue
+        if not path.resolve().is_relative_to(root.resolve()):
+            raise CampaignError(
+                f"kalloy.toml names '{name}', which lies outside the campaign and would be missing from its archive",
+                where=str(root / SPEC_FILE),
+                mend="copy it into the campaign's folder and name it there",
+            )
+        yield Path(os.path.normpath(path)).relative_to(os.path.normpath(root)).as_posix()
+
+
 def _goes_along(relative: Path) -> bool:
     if len(relative.parts) == 1:  # what was asked: the spec, the preset and the host beside it
         return relative.name == SPEC_FILE or relative.suffix.lower() in (
@@ -87,13 +111,14 @@ def _goes_along(relative: Path) -> bool:
         )
     if relative.parts[0] in RECORDS or relative.name == "member.json":
         return True
-    return relative.name in ATTEMPT_FILES or (relative.parts[0] == "batches" and relative.name == "manifest.json")
+    plain = next((relative.name.removesuffix(s) for s in SUFFIXES[1:] if relative.suffix == s), relative.name)
+    return plain in ATTEMPT_FILES or (relative.parts[0] == "batches" and relative.name == "manifest.json")
 
 
 def _refuse_licensed(root: Path, files: list[str]) -> None:
     """OUTCAR repeats titles and parameters of the datasets, never their data; anything more is refused."""
     for relative in files:
-        with (root / relative).open("rb") as file:
+        with open_binary(root / relative) as file:
             carry = b""
             while block := file.read(1 << 20):
                 if any(mark.search(carry + block) for mark in LICENSED):

@@ -39,7 +39,8 @@ QUANTITIES = {
     "direct_gap": "eV",
     **dict(zip(CELL_QUANTITIES, ("Å",) * 3 + ("°",) * 3, strict=True)),
 }
-"""What can be averaged, with its unit; every member's from its static stage, the gap from its mesh alone."""
+"""What can be averaged, with its unit; every member's from its static stage, the gap from its mesh alone, lengths and
+angles as means over the arrangements that it stands for."""
 _COLUMN = {"energy": "energy_eV", "volume": "volume_A3", "gap": "gap_eV", "direct_gap": "direct_gap_eV"}
 
 
@@ -87,6 +88,14 @@ class Alloy:
             found[content] = Ensemble(order.members, order.energies, order.degeneracies, total, noise)
         return found
 
+    def require_energies(self) -> None:
+        """Raise `AverageError` where no configuration has an energy: there is nothing to average over."""
+        if not self.ensembles:
+            raise AverageError(
+                "no configuration has a static energy yet",
+                mend="`kalloy run` computes them, `kalloy status` says where",
+            )
+
     def finite_cell_factor(self, content: str) -> float | None:
         """What part of the ideal entropy the cell can hold at this content."""
         space = self.campaign.space
@@ -116,10 +125,9 @@ class Alloy:
 
     def of_rows(self, rows: NDArray[np.int64], quantity: str) -> Floats:
         """The same of any rows of the static columns."""
-        if quantity not in QUANTITIES:
-            raise InputError(f"no quantity '{quantity}'", where="--of", mend=nearest(quantity, list(QUANTITIES)))
+        require_quantity(quantity)
         if quantity in CELL_QUANTITIES:
-            return self.metric.parameters(self.statics.lattices[rows])[:, CELL_QUANTITIES.index(quantity)]
+            return self.metric.mean_parameters(self.statics.lattices[rows])[:, CELL_QUANTITIES.index(quantity)]
         return self.statics.figures[_COLUMN[quantity]][rows]
 
     def lattices(self, content: str) -> Floats:
@@ -127,17 +135,40 @@ class Alloy:
         return self.statics.lattices[self._rows[content]]
 
     def occupancies(self, content: str) -> dict[tuple[str, str], Floats]:
-        """By substituent and Wyckoff position of the host (``K``, ``6a``): the part of its sites taken, shape (n,)."""
-        host = self.campaign.host
+        """By substituent and orbit of the host (``K``, ``6a``): the part of its sites taken, shape (n,).
+
+        An orbit is named by its Wyckoff position; where several substituted ones have the same, by its element too
+        (``Cs 4c``), and by a number where that is not enough. Sites that a substituent cannot take are no part of it.
+        """
+        space = self.campaign.space
         configurations = [self.campaign.member(m).configuration for m in self.orders[content].members]
-        sites = self.campaign.space.site_indices
         occupied = np.array([c.occupation for c in configurations if c is not None])
-        positions = np.array([host.wyckoff[site][0] for site in sites])
+        orbits = np.array([self.campaign.host.wyckoff[site][1] for site in space.site_indices])
+        names = self._orbit_names
+        open_to: dict[str, set[int]] = {}
+        for substitution, own in zip(space.substitutions, space.sublattice_of, strict=True):
+            open_to.setdefault(substitution.with_, set()).update(space.sublattices[own].sites)
         return {
-            (species, position): (occupied[:, positions == position] == species).mean(axis=1)
-            for species in dict.fromkeys(s.with_ for s in self.campaign.space.substitutions)
-            for position in sorted(set(positions.tolist()), key=lambda p: p.lstrip("0123456789"))
+            (species, name): (occupied[:, orbits == orbit] == species).mean(axis=1)
+            for species, sites in open_to.items()
+            for orbit, name in names.items()
+            if any(o == orbit and s in sites for o, s in zip(orbits, space.site_indices, strict=True))
         }
+
+    @cached_property
+    def _orbit_names(self) -> dict[int, str]:
+        """Of the substituted orbits, in the order of their Wyckoff letters."""
+        host = self.campaign.host
+        firsts = {host.wyckoff[site][1]: site for site in reversed(self.campaign.space.site_indices)}
+        letters = {orbit: host.wyckoff[site][0] for orbit, site in firsts.items()}
+        found: dict[int, str] = {}
+        for orbit in sorted(firsts, key=lambda o: (letters[o].lstrip("0123456789"), firsts[o])):
+            element = host.crystal.species[firsts[orbit]]
+            like = [o for o in firsts if letters[o] == letters[orbit]]
+            alike = [o for o in sorted(like, key=firsts.__getitem__) if host.crystal.species[firsts[o]] == element]
+            name = letters[orbit] if len(like) == 1 else f"{element} {letters[orbit]}"
+            found[orbit] = name if len(alike) == 1 else f"{name} ({alike.index(orbit) + 1})"
+        return found
 
     # -- several contents ----------------------------------------------------------
 
@@ -247,6 +278,12 @@ class Alloy:
         if len(rows) > 1:
             coarse = coarser_meshes(self.statics, int(rows[0]), [int(r) for r in rows[1:]])
             Agreement(coarse, self.allowed).require("have no exchange energy")
+
+
+def require_quantity(name: str) -> None:
+    """Raise `InputError` where there is no such quantity; the nearest one is named."""
+    if name not in QUANTITIES:
+        raise InputError(f"no quantity '{name}'", where="--of", mend=nearest(name, list(QUANTITIES)))
 
 
 def _reduced(member: Member, swapped: str, into: str) -> dict[str, Any]:

@@ -91,7 +91,10 @@ def averages(alloy: Alloy, temperatures: Sequence[float], names: Sequence[str]) 
                 entropy_of_ideal=entropy / ideal if ideal else None,
                 heat_capacity_kB=ensemble.heat_capacity(kelvin) / BOLTZMANN,
                 lowest_weight=float(ensemble.weights(kelvin)[0]),
-                quantities={name: ensemble.average(v, kelvin) for name, v in values.items()},
+                quantities={
+                    name: ensemble.average_energy(kelvin) if name == "energy" else ensemble.average(v, kelvin)
+                    for name, v in values.items()
+                },
                 occupancies={where: ensemble.average(v, kelvin) for where, v in occupancies.items()},
                 mean_cell=_mean_cell(alloy, content, ensemble, kelvin),
             )

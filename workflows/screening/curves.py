@@ -16,12 +16,15 @@ from kalloy.workflows.screening.alloy import Alloy
 from kalloy.workflows.screening.columns import Results
 from kalloy.workflows.screening.diffraction import RANGE, averaged_pattern, broadened, mean_lattice
 from kalloy.workflows.screening.gaps import READ_FROM, member_gap
+from kalloy.workflows.screening.thermodynamics import Ensemble
 
 if TYPE_CHECKING:
     from kalloy.parsers.result import Result
 
 Floats = NDArray[np.float64]
 
+LEAST_WEIGHT = 1e-6
+"""Of all: an average over members that have less together is none."""
 NEGLIGIBLE = 1e-4
 """Of the heaviest member's weight: the files of whoever has less are not read for an average."""
 
@@ -95,16 +98,30 @@ def averaged_curve(
             mend=f"take more members through {' or '.join(kind.stages) or 'optics'}: on = {{ weight = 0.95, … }}",
         )
     if kind is Curve.DIFFRACTION:
-        means = {t: _pattern(alloy, content, read, w, kind.grid) for t, w in weights.items()}
         having = list(read)
+        _require_weight(ensemble, kind, having, weights)
+        means = {t: _pattern(alloy, content, read, w, kind.grid) for t, w in weights.items()}
     else:
         curves = {i: c for i, r in read.items() if (c := _curve(alloy, results, content, i, r, kind)) is not None}
         if not curves:
             raise AverageError(f"the results of {content} hold no {kind}")
         having, table = list(curves), np.array(list(curves.values()))
+        _require_weight(ensemble, kind, having, weights)
         means = {t: (w[having] / w[having].sum()) @ table for t, w in weights.items()}
     covered = {t: float(w[having].sum()) for t, w in weights.items()}
     return AveragedCurve(kind.grid, means, covered, tuple(ensemble.labels[i] for i in having))
+
+
+def _require_weight(ensemble: Ensemble, kind: Curve, having: list[int], weights: dict[float, Floats]) -> None:
+    """Refuse a temperature at which those that have the curve have no weight: others would be the average."""
+    for temperature, all_of_them in weights.items():
+        if all_of_them[having].sum() < LEAST_WEIGHT:
+            lowest = ensemble.labels[int(np.argmax(all_of_them))]
+            raise AverageError(
+                f"at {temperature:g} K who has a {kind} ({', '.join(ensemble.labels[i] for i in having[:4])}) has no "
+                f"weight beside {lowest}",
+                mend=f"compute it for {lowest} too, or ask for higher temperatures",
+            )
 
 
 def _heavy(weights: Floats) -> NDArray[np.bool_]:

@@ -59,6 +59,19 @@ class HostMetric:
         """Shape (…, 6): a, b, c in Å and α, β, γ in degrees of the conventional cell."""
         return parameters(self.conventional(lattices))
 
+    def mean_parameters(self, lattices: ArrayLike) -> Floats:
+        """Shape (…, 6): the same, the mean over all arrangements that a configuration stands for.
+
+        They are its images under the host's operations, which differ in their lengths and angles (a with b, say), so
+        that those of the one that was computed would hang on which it happened to be.
+
+        Parameters
+        ----------
+        lattices : shape (…, 3, 3), Å, rows are the vectors of the computed cell.
+        """
+        cells = np.asarray(lattices, np.float64)
+        return np.asarray(np.mean([self.parameters(rotation.T @ cells) for rotation in self.rotations], axis=0))
+
     def symmetrised(self, metric: Floats) -> Floats:
         """The mean of a metric tensor G = L Lᵀ over the host's point group, shape (3, 3), Å².
 

@@ -123,8 +123,14 @@ class Ensemble:
 
     # -- averages -----------------------------------------------------------------
 
+    def average_energy(self, temperature: float) -> Estimate:
+        """⟨E⟩, eV per cell, with its error: the noise of each energy enters its weight and the figure itself."""
+        mean, weights = self.energy(temperature), self.weights(temperature)
+        spread = float(np.sqrt(weights @ (self.energies - mean) ** 2))
+        return Estimate(mean, self._error(self.energies, mean, temperature, 0.0, of_energy=True), spread)
+
     def average(self, values: ArrayLike, temperature: float, value_noise: float = 0.0) -> Estimate:
-        """⟨A⟩ = Σ p A of one figure a member, with its error.
+        """⟨A⟩ = Σ p A of one figure a member, with its error; for energies see `average_energy`.
 
         Parameters
         ----------
@@ -166,11 +172,13 @@ class Ensemble:
         mean = weights @ curves
         return mean, np.sqrt(weights @ (curves - mean) ** 2)
 
-    def _error(self, values: Floats, mean: float, temperature: float, value_noise: float) -> float | None:
+    def _error(
+        self, values: Floats, mean: float, temperature: float, value_noise: float, of_energy: bool = False
+    ) -> float | None:
         """Of ⟨A⟩ from independent errors in every energy and every value.
 
-        To first order ∂⟨A⟩/∂Eᵢ = −pᵢ(Aᵢ − ⟨A⟩)/kT. Where the noise is not small beside kT that misses who might have
-        been the lowest, and the energies are drawn anew from normal distributions instead.
+        To first order ∂⟨A⟩/∂Eᵢ = −pᵢ(Aᵢ − ⟨A⟩)/kT, for ⟨E⟩ itself pᵢ more. Where the noise is not small beside kT that
+        misses who might have been the lowest, and the energies are drawn anew from normal distributions instead.
         """
         if self.noise is None:
             return None
@@ -178,11 +186,12 @@ class Ensemble:
         own = value_noise * float(np.sqrt(weights @ weights))
         thermal = BOLTZMANN * temperature
         if self.noise <= SMALL_NOISE * thermal:
-            slope = weights * (values - mean) / thermal if 0 < thermal < inf else np.zeros_like(values)
+            slope = -weights * (values - mean) / thermal if 0 < thermal < inf else np.zeros_like(values)
+            slope += weights if of_energy else 0.0
             return float(np.hypot(self.noise * np.linalg.norm(slope), own))
-        return float(np.hypot(np.std(self._drawn_means(values, temperature)), own))
+        return float(np.hypot(np.std(self._drawn_means(values, temperature, of_energy)), own))
 
-    def _drawn_means(self, values: Floats, temperature: float) -> Floats:
+    def _drawn_means(self, values: Floats, temperature: float, of_energy: bool = False) -> Floats:
         assert self.noise is not None
         random = np.random.default_rng(0)  # the same data gives the same error bar
         reach = 20 * BOLTZMANN * temperature + 8 * self.noise
@@ -191,7 +200,7 @@ class Ensemble:
         means = np.empty(DRAWS)
         for i in range(DRAWS):
             drawn = energies + random.normal(0, self.noise, len(energies))
-            means[i] = normalised(log_weights(drawn, degeneracies, temperature)) @ figures
+            means[i] = normalised(log_weights(drawn, degeneracies, temperature)) @ (drawn if of_energy else figures)
         return means
 
 

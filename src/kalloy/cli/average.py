@@ -44,29 +44,35 @@ def command(
     Averages come with error bars where the noise of the energies is measured. Each says how many of the
     arrangements it covers.
     """
+    from kalloy.errors import InputError
     from kalloy.workflows.campaign import Campaign
     from kalloy.workflows.index import Index
-    from kalloy.workflows.screening.alloy import Alloy
+    from kalloy.workflows.screening.alloy import Alloy, require_quantity
     from kalloy.workflows.screening.averages import averages
     from kalloy.workflows.screening.ranking import rank
 
+    if curve and as_json:
+        raise InputError("a curve is printed as CSV", where="--json", mend="leave out --json or --curve")
     opened = Campaign(Path(campaign))
     temperatures = _temperatures(temperature) if temperature else list(opened.spec.ensemble.temperatures)
     names = [name.strip() for name in asked.split(",")]
+    for name in names:
+        require_quantity(name)
     index = Index(opened)
     index.collect()
     results = index.results()
     alloy = Alloy(opened, rank(opened, results, allowed=allow), results, allow)
+    alloy.require_energies()
     if curve:
         _print_curve(alloy, results, curve, temperatures)
-        return
-    found = list(averages(alloy, temperatures, names))
-    if as_json:
-        emit_json(_document(alloy, found, names))
-    elif as_csv:
-        _print_csv(found)
     else:
-        _print_tables(alloy, found, names)
+        found = list(averages(alloy, temperatures, names))
+        if as_json:
+            emit_json(_document(alloy, found, names))
+        elif as_csv:
+            _print_csv(found)
+        else:
+            _print_tables(alloy, found, names)
     if sod:
         _write_sod(alloy, sod, names, temperatures)
 
@@ -223,7 +229,14 @@ def _print_curve(alloy: Alloy, results: Any, curve: str, temperatures: Sequence[
     writer.writerows(["" if v != v else f"{float(v):.6g}" for v in row] for row in zip(*columns, strict=True))
     for content, average in found.items():
         for t, part in average.covered.items():
-            click.echo(f"{content} at {t:g} K: {len(average.members)} members, {part:.1%} of the weight", err=True)
+            click.echo(
+                f"{content} at {t:g} K: {len(average.members)} members, {_percent(part)} of the weight", err=True
+            )
+
+
+def _percent(part: float) -> str:
+    """``96.4%``; of little, one digit that is not zero."""
+    return f"{part:.1%}" if part >= 0.001 else f"{100 * part:.1g}%"
 
 
 def _write_sod(alloy: Alloy, folder: Path, names: Sequence[str], temperatures: Sequence[float]) -> None:

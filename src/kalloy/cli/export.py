@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from kalloy.cli.output import campaign_argument, dry_run_option
+from kalloy.cli.output import allow_option, campaign_argument, dry_run_option
 from kalloy.errors import AgreementError
 
 if TYPE_CHECKING:
@@ -37,8 +37,11 @@ ENERGYLESS = {"archive", "jobflow"}
     help="What to write; repeatable; all but jobflow unless named.",
 )
 @click.option("--best", default=3, show_default=True, type=click.IntRange(1), help="CIFs of so many lowest.")
+@allow_option
 @dry_run_option
-def command(campaign: str, output: Path, forms: tuple[str, ...], best: int, dry_run: bool) -> None:
+def command(
+    campaign: str, output: Path, forms: tuple[str, ...], best: int, allow: tuple[str, ...], dry_run: bool
+) -> None:
     """Write CAMPAIGN's results for others: an archive to publish, and structures and tables in common formats.
 
     The archive holds no POTCAR, charge density or wave function; unpacked it is a campaign again, on which every
@@ -56,36 +59,36 @@ def command(campaign: str, output: Path, forms: tuple[str, ...], best: int, dry_
     if dry_run:
         click.echo("".join(f"{output}/{FORMS[form]}\n" for form in wanted), nl=False)
         return
-    _require(opened, set(wanted))  # refused before anything is written
+    _require(opened, set(wanted), allow)  # refused before anything is written
     with appearing_whole(output) as partial:
-        lines = [f"{output}/{FORMS[form]}: {_write(opened, form, partial, best)}" for form in wanted]
+        lines = [f"{output}/{FORMS[form]}: {_write(opened, form, partial, best, allow)}" for form in wanted]
     for line in lines:
         click.echo(line)
 
 
-def _require(campaign: Campaign, wanted: set[str]) -> None:
+def _require(campaign: Campaign, wanted: set[str], allow: tuple[str, ...]) -> None:
     from kalloy.workflows.submission.flow import require_flow
 
     if "jobflow" in wanted:
         require_flow(campaign)
     if wanted - ENERGYLESS:
-        _require_ranking(campaign)
+        _require_ranking(campaign, allow)
 
 
-def _require_ranking(campaign: Campaign) -> None:
+def _require_ranking(campaign: Campaign, allow: tuple[str, ...]) -> None:
     from kalloy.workflows.index import Index
     from kalloy.workflows.screening.ranking import rank
 
     index = Index(campaign)
     index.collect()
     try:
-        rank(campaign, index.results())
+        rank(campaign, index.results(), allowed=allow)
     except AgreementError as error:
         mend = f"{error.mend}; `--as archive` needs no energy" if error.mend else "`--as archive` needs no energy"
         raise AgreementError(error.what, where=error.where, mend=mend) from None
 
 
-def _write(campaign: object, form: str, output: Path, best: int) -> str:
+def _write(campaign: object, form: str, output: Path, best: int, allow: tuple[str, ...]) -> str:
     from kalloy.workflows.campaign import Campaign
     from kalloy.workflows.index import Index
     from kalloy.workflows.report import export
@@ -104,7 +107,7 @@ def _write(campaign: object, form: str, output: Path, best: int) -> str:
     index = Index(campaign)
     index.collect()
     results = index.results()
-    ranking = rank(campaign, results)
+    ranking = rank(campaign, results, allowed=allow)
     if form == "tables":
         return f"{len(ranking.rows)} rows" if write_tables(ranking, output) else ""
     shown = export.frames(campaign, ranking, results)
