@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from kalloy.errors import ParseError
 from kalloy.parsers.elements import element_symbol
 from kalloy.parsers.lines import MOST_ROWS, Lines
 from kalloy.parsers.model import Atoms, BandData, Floats, Header, IonicStep, KPoints, Value, Vasprun
+from kalloy.parsers.runs import OneRun
 from kalloy.parsers.scanning import row_numbers
 from kalloy.parsers.source import CutOffError, MalformedError
 from kalloy.structures.crystal import Crystal, has_volume
@@ -29,8 +30,6 @@ _KPOINT = re.compile(rb"^\s*k-point\s*(?:\d+|\*+)\s*:(.*)")
 _NUMBER = re.compile(rb"=\s*([-+.\dEe*]+)")
 _OF_THE_BLOCK = (b"k-point", b"band", b"spin component", b"Fermi energy", b"add alpha+bet", b"*")
 """How lines within a list of eigenvalues start, other than by a digit."""
-_PROGRAMS = (b" vasp.", b" gpaw ")
-"""How the first line of a run starts."""
 _KEY = 6  # characters of a line, blanks before them left out, that say what it starts
 
 
@@ -57,55 +56,17 @@ def read_outcar(path: str | Path) -> Vasprun:
         raise ParseError("is no OUTCAR: its first line names no program", where=str(path))
     earlier = 0
     while True:
-        lines = _OneRun(file)
+        lines = OneRun(file)
         run = _Reader(lines, Header(match[1].decode().lower(), match[2].decode("latin-1"))).read()
         if lines.following is None or (match := _VERSION.match(lines.following)) is None:
             return replace(run, earlier_runs=earlier)
         earlier += 1
 
 
-class _OneRun:
-    """The lines of one run; ``following`` is the next one's first, where the file holds several, one appended to
-    the other."""
-
-    def __init__(self, file: Lines) -> None:
-        self.path = file.path
-        self.following: bytes | None = None
-        self._file = file
-        self._lines = self._read()
-
-    def _read(self) -> Iterator[bytes]:
-        for line in self._file:
-            if line.startswith(_PROGRAMS):
-                self.following = line
-                return
-            yield line
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self._lines
-
-    def next(self) -> bytes:
-        """The next line; raises `CutOffError` where the run has ended."""
-        try:
-            return next(self._lines)
-        except StopIteration:
-            raise CutOffError from None
-
-    @property
-    def number(self) -> int:
-        """Of the line, in the file."""
-        return self._file.number
-
-    @property
-    def stream_error(self) -> str | None:
-        """Why the file's stream broke, if it did."""
-        return self._file.stream_error
-
-
 class _Reader:
     """One pass over one run; the last line it understood decides what the next lines are."""
 
-    def __init__(self, lines: _OneRun, header: Header) -> None:
+    def __init__(self, lines: OneRun, header: Header) -> None:
         self._lines = lines
         self._header = header
         self._settings: dict[str, Value] = {}

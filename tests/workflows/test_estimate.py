@@ -10,17 +10,11 @@ import pytest
 
 from kalloy.workflows.campaign import Campaign
 from kalloy.workflows.estimate import Estimate, estimate
+from tests.specs import ONE_K
 
-SPEC = """
-[host]
-structure = "Cs4PbBr6"
-cell = "primitive"
-
-[[substitution]]
-replace = "Cs"
-with = "K"
-count = [1]
-
+SPEC = (
+    ONE_K
+    + """
 [calculation]
 preset = "own.yaml"
 engine = "gpaw"
@@ -32,6 +26,7 @@ on = "all"
 [site.local]
 jobs = 2
 """
+)
 
 
 def _campaign(folder: Path, seconds: str) -> Campaign:

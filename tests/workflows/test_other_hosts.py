@@ -192,7 +192,7 @@ def test_moments_by_element_of_spinors_lie_along_z(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "words"),
     [
-        ("ENCUT = { Mn = 400 }", "ENCUT"),
+        ("ENCUT = { Mn = 400 }", "the tag ENCUT does not go by element, as MAGMOM"),
         ("LDAUU = { Xx = 4.0 }", "no element 'Xx'"),
         ('LDAUU = { Mn = "4" }', "the LDAUU of Mn is no number"),
         ("relax = { SIGMA = { Mn = 4 } }", "the tag SIGMA does not go by element"),
